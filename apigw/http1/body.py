@@ -1,4 +1,10 @@
-"""Bodies: taken apart as they come in, and put into chunks (RFC 9112 sections 6 and 7)."""
+"""
+Bodies: decoders that take them apart as they come in, and the chunked coding to send (RFC 9112 sections 6, 7).
+
+The decoders have one shape. ``feed(data)`` returns the pieces of payload in ``data``, none of them empty. ``done``
+turns true at the end of the message, and ``rest`` has what follows it. ``trailers`` are the fields after the body.
+``eof()`` says that the peer has closed, and raises where that comes too early.
+"""
 
 from __future__ import annotations
 
@@ -6,67 +12,83 @@ import re
 from collections.abc import Iterable
 
 from apigw.http1.errors import BadMessage
-from apigw.http1.fields import MAX_LENGTH, TOKEN, Fields, parse_fields
-from apigw.http1.head import HeadLimits
+from apigw.http1.fields import TOKEN, Fields, parse_fields, serialize_head
+from apigw.http1.framing import MAX_LENGTH
+from apigw.http1.head import HeadLimits, find_section
 
 LAST_CHUNK = b"0\r\n\r\n"
 
-MAX_CHUNK_LINE = 512
-"""Bytes of the line that begins a chunk, extensions with it."""
+MAX_EXTENSION = 256
+"""Bytes of extensions that one chunk may have; nobody is known to use any."""
 
 _EXTENSION = (
-    rb"[ \t]*;[ \t]*" + TOKEN + rb"+(?:[ \t]*=[ \t]*(?:" + TOKEN + rb"+"
-    rb'|"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"))?'
+    rb"[ \t]*;[ \t]*" + TOKEN + rb"+"
+    rb"(?:[ \t]*=[ \t]*(?:" + TOKEN + rb'+|"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"))?'
 )
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})((?:" + _EXTENSION + rb")*)\r\n")
-_CHUNK_LINE_SO_FAR = re.compile(rb"[0-9A-Fa-f]{1,16}(?:[ \t;][\t -~\x80-\xff]*)?\r?")
+_SIZE = rb"([0-9A-Fa-f]{1,16})((?:" + _EXTENSION + rb")*)\r\n"
+_FIRST = re.compile(_SIZE)
+"""The line before the data of the first chunk (RFC 9112 section 7.1)."""
+_NEXT = re.compile(rb"\r\n" + _SIZE)
+"""The end of a chunk's data and the line before that of the next one."""
+_BEGUN = re.compile(rb"(?:\r(?:\n(?:[0-9A-Fa-f]{1,16}(?:[ \t;][\t -~\x80-\xff]*)?\r?)?)?)?")
+"""What :data:`_NEXT` may still match once more bytes are there, or nothing at all does."""
+_LONGEST = len(b"\r\n") + 16 + MAX_EXTENSION + len(b"\r\n")
 
-FORBIDDEN_TRAILERS = frozenset(
-    (
-        b"transfer-encoding",
-        b"content-length",
-        b"host",
-    )
+NOT_IN_TRAILERS = frozenset(
+    # framing and the connection
+    b"transfer-encoding content-length connection keep-alive proxy-connection te trailer upgrade "
+    # routing
+    b"host forwarded via max-forwards "
+    # controls and conditions of a request
+    b"cache-control expect pragma range if-match if-none-match if-modified-since if-unmodified-since if-range "
+    # authentication and state
+    b"authorization proxy-authorization www-authenticate proxy-authenticate cookie set-cookie "
+    # control data of a response
+    b"age date expires location retry-after vary warning "
+    # how to take the content
+    b"content-encoding content-type content-range content-location".split()
 )
+"""
+Fields that must not come after a body (RFC 9110 section 6.5.1), lower-cased. The decoder drops them: refusing would
+cut a body that has arrived whole, and dropped they can't do harm.
+"""
 
 
 class LengthDecoder:
-    """A body of ``length`` bytes."""
+    """
+    A body of so many bytes.
+
+    :param status: what a refusal carries, 400 or 502.
+    """
 
     __slots__ = ("_left", "_status", "done", "rest", "trailers")
 
     def __init__(self, length: int, status: int = 400) -> None:
         self._left = length
         self._status = status
-        self.done = not length
+        self.done = length == 0
         self.rest = b""
         self.trailers: Fields = []
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The payload in ``data``; what follows the message goes to ``rest``."""
+        left = self._left
         size = len(data)
-        if self.done:
-            self.rest += data
-            return []
-        if size < self._left:
-            self._left -= size
+        if size < left:
+            self._left = left - size
             return [data] if data else []
+        self._left = 0
         self.done = True
-        self.rest = data[self._left :]
-        return [data[: self._left]]
+        self.rest += data[left:]
+        return [data[:left]] if left else []
 
     def eof(self) -> None:
-        """
-        The peer has closed.
-
-        :raises BadMessage: the body isn't complete.
-        """
+        """:raises BadMessage: some of the body is missing."""
         if not self.done:
-            raise BadMessage(self._status, "truncated-body", "The connection ended within the body.")
+            raise _truncated(self._status)
 
 
 class CloseDecoder:
-    """A body that ends where the connection does."""
+    """A body that ends with the connection."""
 
     __slots__ = ("done", "rest", "trailers")
 
@@ -76,105 +98,145 @@ class CloseDecoder:
         self.trailers: Fields = []
 
     def feed(self, data: bytes) -> list[bytes]:
-        """All of ``data``."""
         return [data] if data else []
 
     def eof(self) -> None:
-        """The peer has closed: that is the end of the body."""
+        """The body is complete."""
         self.done = True
 
 
 class ChunkedDecoder:
-    """A body in chunks, with a trailer section."""
+    """
+    A body in chunks.
 
-    __slots__ = ("_left", "_limits", "_pending", "_state", "_status", "done", "rest", "trailers")
+    Chunk extensions are checked and dropped (RFC 9112 section 7.1.1). They may not outweigh the data, for a sender
+    could otherwise keep us busy with next to none (CVE-2023-39326 in Go).
+
+    :param limits: for the trailer section.
+    :param status: what a refusal carries, 400 or 502; where it is 400, too large a trailer section gets 431.
+    """
+
+    __slots__ = (
+        "_allowance",
+        "_in_trailers",
+        "_left",
+        "_limits",
+        "_line",
+        "_pending",
+        "_searched",
+        "_status",
+        "done",
+        "rest",
+        "trailers",
+    )
 
     def __init__(self, limits: HeadLimits, status: int = 400) -> None:
         self._limits = limits
         self._status = status
-        self._left = 0
-        self._pending = b""
-        self._state = 0  # 0 chunk line, 1 data, 2 CRLF after the data, 3 trailers
+        self._line = _FIRST
+        self._left = 0  # of the data of the chunk under way
+        self._pending = b""  # the beginning of a line, or the trailer section so far
+        self._searched = 0
+        self._in_trailers = False
+        self._allowance = limits.size
         self.done = False
         self.rest = b""
         self.trailers: Fields = []
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The payload in ``data``; what follows the message goes to ``rest``."""
-        if self.done:
-            self.rest += data
-            return []
+        """:raises BadMessage: the coding is broken; nothing of the message can be used."""
+        pieces: list[bytes] = []
         if self._pending:
             data = self._pending + data
             self._pending = b""
-        pieces: list[bytes] = []
+        if self.done or self._in_trailers:
+            self._feed_trailers(data)
+            return pieces
         at = 0
-        size = len(data)
-        while at < size:
-            if self._state == 1:
-                piece = data[at : at + self._left]
-                pieces.append(piece)
+        left = self._left
+        while True:
+            if left:
+                piece = data[at : at + left]
+                if piece:
+                    pieces.append(piece)
+                    left -= len(piece)
+                if left:
+                    self._left = left
+                    return pieces
                 at += len(piece)
-                self._left -= len(piece)
-                if not self._left:
-                    self._state = 2
-            elif self._state == 2:
-                if not b"\r\n".startswith(data[at : at + 2]):
-                    raise BadMessage(self._status, "bad-chunk", "A chunk is longer than its size.")
-                if size - at < 2:
-                    break
-                at += 2
-                self._state = 0
-            elif self._state == 0:
-                match = _CHUNK_LINE.match(data, at)
-                if match is None:
-                    self._check_line(data[at:])
-                    break
-                at = match.end()
-                self._left = int(match[1], 16)
-                if self._left > MAX_LENGTH:
-                    raise BadMessage(self._status, "bad-chunk-size", "A chunk size is over 2^63.")
-                self._state = 1 if self._left else 3
-            else:
-                if data.startswith(b"\r\n", at):
-                    at += 2
-                else:
-                    end = data.find(b"\r\n\r\n", at)
-                    if end < 0:
-                        if size - at > self._limits.size:
-                            raise BadMessage(
-                                self._status, "trailers-too-large", "The trailer section is too large."
-                            )
-                        break
-                    self.trailers = parse_fields(b"\r\n" + data[at : end + 4], 0, self._status)
-                    at = end + 4
-                self.done = True
-                self.rest = data[at:]
+                self._line = _NEXT
+            match = self._line.match(data, at)
+            if match is None:
+                self._left = 0
+                self._pending = self._begun(data[at:])
                 return pieces
-        self._pending = data[at:]
-        return pieces
-
-    def _check_line(self, line: bytes) -> None:
-        if len(line) > MAX_CHUNK_LINE:
-            raise BadMessage(self._status, "bad-chunk-extension", "The line of a chunk is too long.")
-        if _CHUNK_LINE_SO_FAR.fullmatch(line) is None:
-            raise BadMessage(self._status, "bad-chunk-size", "A chunk does not begin with its size.")
+            digits, extension = match.groups()
+            left = int(digits, 16)
+            if extension or left > MAX_LENGTH:
+                self._check(left, len(extension))
+            at = match.end()
+            if not left:
+                self._in_trailers = True
+                self._feed_trailers(data[at - 2 :])
+                return pieces
 
     def eof(self) -> None:
-        """
-        The peer has closed.
-
-        :raises BadMessage: the body isn't complete.
-        """
+        """:raises BadMessage: some of the body is missing."""
         if not self.done:
-            raise BadMessage(self._status, "truncated-body", "The connection ended within the body.")
+            raise _truncated(self._status)
+
+    def _begun(self, line: bytes) -> bytes:
+        """Refuse what can't become the line between two chunks."""
+        full = line if self._line is _NEXT else b"\r\n" + line
+        if len(full) > _LONGEST:
+            raise self._too_long()
+        if _BEGUN.fullmatch(full) is None:
+            raise BadMessage(self._status, "bad-chunk", "A chunk does not have the size that it says.")
+        return line
+
+    def _check(self, size: int, extension: int) -> None:
+        if size > MAX_LENGTH:
+            raise BadMessage(self._status, "bad-chunk-size", "A chunk size is not below 2^63.")
+        self._allowance += size - extension
+        if extension > MAX_EXTENSION or self._allowance < 0:
+            raise self._too_long()
+
+    def _too_long(self) -> BadMessage:
+        return BadMessage(self._status, "bad-chunk-extension", "The extensions of chunks are too long.")
+
+    def _feed_trailers(self, data: bytes) -> None:
+        """:param data: all since the CRLF before the trailer section, or what follows the message."""
+        if self.done:
+            self.rest += data
+            return
+        if data.startswith(b"\r\n\r\n"):
+            end = 4
+        else:
+            end = find_section(data, self._limits, self._searched, 1, self._status)
+            if end < 0:
+                self._pending = data
+                self._searched = len(data)
+                return
+            fields = parse_fields(data[:end], 0, self._status)
+            self.trailers = [field for field in fields if field[0].lower() not in NOT_IN_TRAILERS]
+        self.done = True
+        self.rest = data[end:]
 
 
 def encode_chunk(data: bytes) -> bytes:
-    """``data`` as one chunk; nothing where there is no data, for an empty chunk would end the body."""
+    """``data`` as one chunk; nothing for no data, since an empty chunk ends the body."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 def encode_last_chunk(trailers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The end of a chunked body, with trailer fields; they are not checked."""
-    return b"0\r\n%b\r\n" % b"".join([b"%b: %b\r\n" % field for field in trailers])
+    """
+    The end of a body in chunks.
+
+    :param trailers: names are tokens: of a parsed message, or see :func:`~apigw.http1.fields.check_fields`.
+    :raises ValueError: a control byte is in a field.
+    """
+    return serialize_head(b"0", trailers)
+
+
+def _truncated(status: int) -> BadMessage:
+    return BadMessage(status, "truncated-body", "The connection ended before the body did.")

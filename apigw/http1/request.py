@@ -1,44 +1,66 @@
-"""The head of a request: parsed as an origin server must, serialised as a client does (RFC 9112 section 3)."""
+"""The head of a request: parsed as by an origin server, serialised as by a client (RFC 9112 section 3)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv6Address
+from ipaddress import AddressValueError, IPv6Address
 
 from attrs import define
 
 from apigw.http1.errors import BadMessage
-from apigw.http1.fields import TOKEN, Fields, connection_options, is_token, parse_content_length, parse_fields
+from apigw.http1.fields import (
+    TOKEN,
+    Fields,
+    bad_byte,
+    is_token,
+    parse_fields,
+    serialize_head,
+    special_fields,
+)
+from apigw.http1.framing import parse_connection, parse_framing, persists
 
 MAX_METHOD = 32
 """Bytes of a method; the longest registered one, UPDATEREDIRECTREF, has 17."""
 
-_REQUEST_LINE = re.compile(rb"(?:\r\n)?(" + TOKEN + rb"{1,32}) ([!\"$-~]+) HTTP/1\.([0-9])(?=\r\n)")
-_PORT = rb":(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6(?:[0-4][0-9]{3}|5(?:[0-4][0-9]{2}|5(?:[0-2][0-9]|3[0-5]))))"
-_AUTHORITY = re.compile(
-    rb"(?:[0-9A-Za-z_~-]+(?:\.[0-9A-Za-z_~-]+)*\.?|\[([0-9A-Fa-f:.]{2,45})\])(" + _PORT + rb")?"
+_REQUEST_LINE = re.compile(
+    rb"(?:\r\n)?(" + TOKEN + rb"{1,%d}) ([!\"$-~]+) HTTP/1\.([0-9])(?=\r\n)" % MAX_METHOD
 )
-_ABSOLUTE = re.compile(rb"([Hh][Tt][Tt][Pp][Ss]?)://([^/?]*)(/?.*)")
+"""
+An empty line may come first. A target is visible ASCII but "#" (RFC 9112 section 3.2): wider than RFC 3986, for
+browsers send ``[ ] | ^`` and others raw in queries.
+"""
+
+_AUTHORITY = re.compile(
+    rb"((?:[0-9A-Za-z_~-]+\.)*[0-9A-Za-z_~-]+\.?|\[([0-9A-Fa-f:.]+)\])"
+    rb"(:(?:[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]|[1-9][0-9]{0,3}))?"
+)
+"""
+Host and port (RFC 3986 section 3.2.2), less what no host on the network is called: empty, with an empty label, with
+``%`` or sub-delimiters such as the comma; nor an empty port, which some would take for another host.
+"""
+
+_ABSOLUTE = re.compile(rb"(https?)://([^/?]+)(.*)", re.IGNORECASE)
 _SPECIAL = frozenset((b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
+_SLASH = 0x2F
 
 
-@define(slots=True)
+@define
 class RequestHead:
     """
-    :ivar method: as sent; methods are case-sensitive.
+    :ivar method: as sent; the case of methods matters.
     :ivar target: the request target as sent.
-    :ivar minor: 0 for HTTP/1.0, 1 for HTTP/1.1 and for later minor versions (RFC 9110 section 2.5).
-    :ivar fields: names and values in order, names in the case they were sent.
-    :ivar authority: ``host[:port]`` that is asked for: of the absolute-form target if there, else of Host; empty only
-        in HTTP/1.0.
-    :ivar path: raw path and query in origin form, ``*`` in asterisk form, the authority for CONNECT.
-    :ivar content_length: None without the field.
+    :ivar minor: 0 for HTTP/1.0, 1 for HTTP/1.1 and for a later minor version (RFC 9110 section 2.5).
+    :ivar fields: names and values in order; names in the case they were sent.
+    :ivar authority: ``host[:port]`` that is asked for, of a target in absolute form, else of Host; empty only in
+        HTTP/1.0 without Host.
+    :ivar path: raw path and query as they go on: in origin form; ``*``; for CONNECT the authority.
+    :ivar content_length: bytes, None without the field.
     :ivar chunked: the body comes in chunks.
-    :ivar keep_alive: the connection persists as far as the request says.
-    :ivar expect_continue: a body follows once 100 (Continue) was sent.
-    :ivar options: lower-cased Connection options.
-    :ivar upgrade: value of Upgrade where Connection names it, else empty.
+    :ivar keep_alive: the connection persists as far as the client is concerned.
+    :ivar expect_continue: the body follows after 100 (Continue).
+    :ivar options: the Connection options in lower case.
+    :ivar upgrade: the value of Upgrade where Connection names it, else empty.
     """
 
     method: bytes
@@ -56,14 +78,14 @@ class RequestHead:
 
     @property
     def has_body(self) -> bool:
-        """Whether a body of at least one byte, or a chunked one, follows."""
+        """A body follows: chunked, or of at least one byte."""
         return self.chunked or bool(self.content_length)
 
 
 def parse_request_head(head: bytes) -> RequestHead:
     """
-    :param head: what :func:`~apigw.http1.head.find_head` found, with the empty line at its end.
-    :raises BadMessage: see the package.
+    :param head: all that :func:`~apigw.http1.head.find_head` has found the end of.
+    :raises BadMessage: 400; 417, 501 or 505 for what is valid but beyond us.
     """
     match = _REQUEST_LINE.match(head)
     if match is None:
@@ -71,42 +93,36 @@ def parse_request_head(head: bytes) -> RequestHead:
     method, target, digit = match.groups()
     minor = 0 if digit == b"0" else 1
     fields = parse_fields(head, match.end(), 400)
-    special: dict[bytes, bytes] = {}
-    for name, value in fields:
-        name = name.lower()
-        if name in _SPECIAL:
-            special[name] = special[name] + b", " + value if name in special else value
+    special = special_fields(fields, _SPECIAL)
 
-    host = special.get(b"host")
-    if host is None:
-        if minor:
-            raise BadMessage(400, "missing-host", "The request has no Host.")
-        host = b""
-    elif not _is_authority(host):
-        raise BadMessage(400, "bad-host", "Host is not one host name or address with an optional port.")
-    authority = host
-    path = target
-    if target[0] != 47 or method == b"CONNECT":  # not "/"
-        authority, path = _other_form(method, target, host)
+    host = special.get(b"host", b"")
+    if not host and (minor or b"host" in special):
+        raise BadMessage(400, "missing-host", "The request has no Host, or an empty one.")
+    if host and not _is_authority(host):
+        raise BadMessage(400, "bad-host", "Host is not one host with an optional port.")
+    if target[0] == _SLASH and method != b"CONNECT":
+        authority, path = host, target
+    else:
+        authority, path = _locate(method, target, host)
 
-    if len(special) == 1 and authority:
+    if len(special) == 1 and host:
         return RequestHead(
             method, target, minor, fields, authority, path, None, False, minor == 1, False, (), b""
         )
-
-    length, chunked = _framing(special, minor)
-    if (chunked or length) and method in (b"CONNECT", b"TRACE"):
-        raise BadMessage(400, "unexpected-body", "A request of that method can't have a body.")
+    length, chunked = parse_framing(special, minor, 400)
+    has_body = chunked or bool(length)
+    if has_body and method in (b"CONNECT", b"TRACE"):
+        raise BadMessage(400, "unexpected-body", "A request with this method has no body.")
     options: tuple[bytes, ...] = ()
-    upgrade = b""
-    connection = special.get(b"connection")
-    if connection is not None:
-        options = connection_options(connection, 400)
-        if minor and b"upgrade" in options:
-            upgrade = special.get(b"upgrade", b"")
-    expect = special.get(b"expect")
-    if expect is not None and minor and expect.lower() != b"100-continue":
-        raise BadMessage(417, "unknown-expectation", "Expect asks for something else than 100-continue.")
+    if b"connection" in special:
+        options = parse_connection(special[b"connection"], 400)
+    expects = False
+    if minor and b"expect" in special:
+        if special[b"expect"].lower() != b"100-continue":
+            raise BadMessage(417, "unknown-expectation", "Expect is not 100-continue.")
+        expects = has_body
+    # An HTTP/1.0 client can't upgrade (RFC 9110 section 7.8).
+    upgrade = special.get(b"upgrade", b"") if minor and b"upgrade" in options else b""
     return RequestHead(
         method,
         target,
@@ -116,8 +132,8 @@ def parse_request_head(head: bytes) -> RequestHead:
         path,
         length,
         chunked,
-        b"close" not in options if minor else b"keep-alive" in options and b"close" not in options,
-        expect is not None and minor == 1 and (chunked or bool(length)),
+        persists(minor, options),
+        expects,
         options,
         upgrade,
     )
@@ -125,95 +141,76 @@ def parse_request_head(head: bytes) -> RequestHead:
 
 def serialize_request_head(method: bytes, target: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     """
-    A request head of HTTP/1.1.
+    The head of a request, in HTTP/1.1.
 
-    Nothing is checked, for on the hot path all of it was parsed before: give it only what a parser of this package
-    gave, or what passed :func:`~apigw.http1.fields.check_fields`.
+    :param method: a token.
+    :param fields: names are tokens: of a parsed message, or see :func:`~apigw.http1.fields.check_fields`.
+    :raises ValueError: white space is in the target, or a control byte anywhere.
     """
-    lines = [b"%b: %b\r\n" % field for field in fields]
-    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, b"".join(lines))
+    if target.split() != [target]:
+        raise ValueError("a target must not be empty or have white space")
+    return serialize_head(b"%b %b HTTP/1.1" % (method, target), fields)
 
 
-def _framing(special: dict[bytes, bytes], minor: int) -> tuple[int | None, bool]:
-    """Content-Length and whether chunked, of a request (RFC 9112 section 6)."""
-    coding = special.get(b"transfer-encoding")
-    length = special.get(b"content-length")
-    if coding is None:
-        return None if length is None else parse_content_length(length, 400), False
-    if length is not None:
+def _locate(method: bytes, target: bytes, host: bytes) -> tuple[bytes, bytes]:
+    """Authority and path of a target that isn't in origin form (RFC 9112 sections 3.2.2 to 3.2.4)."""
+    if method == b"CONNECT":
+        match = _AUTHORITY.fullmatch(target)
+        if match is None or match[3] is None or not _is_authority(target):
+            raise BadMessage(400, "bad-target", "The target of CONNECT is not a host and a port.")
+        if host and host.lower() != target.lower():
+            raise BadMessage(400, "conflicting-host", "Host and the target are not the same.")
+        return target, target
+    if target == b"*":
+        if method != b"OPTIONS":
+            raise BadMessage(400, "bad-target", "The target * is for OPTIONS only.")
+        return host, target
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None or not _is_authority(match[2]):
         raise BadMessage(
-            400, "conflicting-framing", "The request has both Content-Length and Transfer-Encoding."
+            400, "bad-target", "The target is no path and no URI of http or https with a plain host."
         )
-    if not minor:
-        raise BadMessage(400, "transfer-encoding-in-http10", "HTTP/1.0 has no Transfer-Encoding.")
-    if coding == b"chunked" or coding.lower() == b"chunked":
-        return None, True
-    codings = [element.strip(b" \t").lower() for element in coding.split(b",")]
-    if b"identity" in codings or b"chunked" in codings[:-1] or not all(map(is_token, codings)):
-        raise BadMessage(400, "bad-transfer-encoding", "Transfer-Encoding is not exactly chunked.")
-    raise BadMessage(501, "unknown-transfer-coding", "Transfer-Encoding names a coding other than chunked.")
+    scheme, authority, path = match.groups()
+    if host:
+        port = b":80" if len(scheme) == 4 else b":443"
+        if host.lower().removesuffix(port) != authority.lower().removesuffix(port):
+            raise BadMessage(400, "conflicting-host", "Host and the target are not the same.")
+    if not path and method == b"OPTIONS":
+        return authority, b"*"  # RFC 9112 section 3.2.4
+    return authority, path if path[:1] == b"/" else b"/" + path
 
 
 def _is_authority(value: bytes) -> bool:
     match = _AUTHORITY.fullmatch(value)
-    if match is None:
-        return False
-    address = match.group(1)
-    return address is None or _is_ipv6(address)
+    return match is not None and (match[2] is None or _is_ipv6(match[2]))
 
 
 def _is_ipv6(address: bytes) -> bool:
     try:
         IPv6Address(address.decode("ascii"))
-    except ValueError:
+    except AddressValueError:
         return False
     return True
 
 
-def _other_form(method: bytes, target: bytes, host: bytes) -> tuple[bytes, bytes]:
-    """Authority and path of a target that isn't in origin form (RFC 9112 sections 3.2.2 to 3.2.4)."""
-    if method == b"CONNECT":
-        match = _AUTHORITY.fullmatch(target)
-        if match is None or match.group(2) is None or not _is_authority(target):
-            raise BadMessage(400, "bad-target", "The target of CONNECT is not a host and a port.")
-        if host and host.lower() != target.lower():
-            raise BadMessage(400, "conflicting-host", "Host and the target name different hosts.")
-        return target, target
-    if target == b"*":
-        if method != b"OPTIONS":
-            raise BadMessage(400, "bad-target", "Only OPTIONS has the target *.")
-        return host, target
-    match = _ABSOLUTE.fullmatch(target)
-    if match is None:
-        raise BadMessage(400, "bad-target", "The target is neither a path nor an http or https URI.")
-    scheme, authority, path = match.groups()
-    if not _is_authority(authority):
-        raise BadMessage(400, "bad-target", "The target has no valid host, or has user information.")
-    if host:
-        port = b":80" if len(scheme) == 4 else b":443"
-        if authority.lower().removesuffix(port) != host.lower().removesuffix(port):
-            raise BadMessage(400, "conflicting-host", "Host and the target name different hosts.")
-    if path[:1] != b"/":
-        path = b"/" + path
-    return authority, path
-
-
 def _bad_request_line(head: bytes) -> BadMessage:
-    """Say what is wrong with a request line."""
+    """Say what is wrong with the first line."""
     line = head.removeprefix(b"\r\n").partition(b"\r\n")[0]
-    for byte, code in ((b"\n", "bare-lf"), (b"\r", "bare-cr"), (b"\0", "nul")):
-        if byte in line:
-            return BadMessage(400, code, "The request line has a control character.")
-    method, _, rest = line.partition(b" ")
-    target, _, version = rest.rpartition(b" ")
-    if re.fullmatch(rb"HTTP/[0-9]\.[0-9]", version) and version[:7] != b"HTTP/1.":
-        return BadMessage(505, "unsupported-version", "The request is of another major version than HTTP/1.")
-    if not re.fullmatch(rb"HTTP/1\.[0-9]", version):
-        return BadMessage(400, "bad-version", "The request line does not end with a version of HTTP/1.")
+    error = bad_byte(line, 400)
+    if error is not None:
+        return error
+    parts = line.split(b" ")
+    if len(parts) != 3:
+        return BadMessage(400, "bad-request-line", "The first line is not a method, a target and a version.")
+    method, target, version = parts
     if not is_token(method):
         return BadMessage(400, "bad-method", "The method is not a token.")
+    if not re.fullmatch(rb"HTTP/[0-9]\.[0-9]", version):
+        return BadMessage(400, "bad-version", "The request line does not end with a version of HTTP.")
+    if version[5:6] != b"1":
+        return BadMessage(505, "unsupported-version", "The version is not HTTP/1.")
     if len(method) > MAX_METHOD:
         return BadMessage(501, "unknown-method", f"The method is longer than {MAX_METHOD} bytes.")
     if not target:
         return BadMessage(400, "bad-target", "The request line has no target.")
-    return BadMessage(400, "bad-target", "The target has a character that none may have.")
+    return BadMessage(400, "bad-target", "The target has a character that it must not.")

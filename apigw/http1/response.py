@@ -1,4 +1,4 @@
-"""The head of a response: parsed as a client must, serialised as a server does (RFC 9112 sections 4 and 6.3)."""
+"""The head of a response: parsed as by a client, serialised as by a server (RFC 9112 sections 4 and 6.3)."""
 
 from __future__ import annotations
 
@@ -9,34 +9,37 @@ from typing import Final
 from attrs import define
 
 from apigw.http1.errors import BadMessage
-from apigw.http1.fields import Fields, bad_bytes, connection_options, parse_content_length, parse_fields
-from apigw.http1.head import HeadLimits, find_head
+from apigw.http1.fields import Fields, bad_byte, parse_fields, serialize_head, special_fields
+from apigw.http1.framing import parse_connection, parse_framing, persists
+from apigw.http1.head import Buffer, HeadLimits, find_section
 
 NONE: Final = 0
-"""No body follows: 1xx, 204, 304, any answer to HEAD, 2xx to CONNECT."""
+"""No body: 1xx, 204, 304, the answer to HEAD, 2xx to CONNECT."""
 LENGTH: Final = 1
 """As many bytes as Content-Length says."""
 CHUNKED: Final = 2
-"""Chunks and a trailer section."""
+"""Chunks, then a trailer section."""
 CLOSE: Final = 3
-"""All bytes until the peer closes."""
+"""All until the peer closes."""
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9]{2})(?: ([\t -~\x80-\xff]*))?(?=\r\n)")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9]{2})(?: |(?=\r))([\t -~\x80-\xff]*)(?=\r\n)")
+"""The space before an empty reason may be missing: common, and nothing hangs on it."""
+
 _SPECIAL = frozenset((b"connection", b"content-length", b"transfer-encoding"))
 
 
-@define(slots=True)
+@define
 class ResponseHead:
     """
-    :ivar status: 100 to 599.
-    :ivar reason: as sent, often empty.
-    :ivar minor: 0 for HTTP/1.0, 1 for HTTP/1.1 and for later minor versions.
-    :ivar fields: names and values in order, names in the case they were sent.
-    :ivar content_length: what the field says, even where no body follows.
-    :ivar chunked: Transfer-Encoding is there.
+    :ivar status: 100 to 599; others are refused (RFC 9110 section 15).
+    :ivar reason: as sent; often empty.
+    :ivar minor: 0 for HTTP/1.0, 1 for HTTP/1.1 and for a later minor version.
+    :ivar fields: names and values in order; names in the case they were sent.
+    :ivar content_length: bytes, None without the field; no body need follow, see ``framing``.
+    :ivar chunked: Transfer-Encoding is chunked; no body need follow.
     :ivar keep_alive: the connection may be used again after the message.
     :ivar framing: how the body ends: NONE, LENGTH, CHUNKED or CLOSE.
-    :ivar options: lower-cased Connection options.
+    :ivar options: the Connection options in lower case.
     """
 
     status: int
@@ -50,51 +53,40 @@ class ResponseHead:
     options: tuple[bytes, ...]
 
 
-def find_response_head(buffer: bytes | bytearray, limits: HeadLimits, searched: int = 0) -> int:
-    """
-    As :func:`~apigw.http1.head.find_head`, for a response: each refusal is a 502, and no empty line comes first.
-    """
-    if buffer.startswith(b"\r\n"):
-        raise BadMessage(502, "bad-status-line", "The response begins with an empty line.")
-    try:
-        return find_head(buffer, limits, searched)
-    except BadMessage as error:
-        raise BadMessage(502, error.code, error.detail) from None
+def find_response_head(buffer: Buffer, limits: HeadLimits, searched: int = 0) -> int:
+    """As :func:`~apigw.http1.head.find_head`, with 502 for each refusal; no empty line may come before a response."""
+    if not b"HTTP/1.".startswith(buffer[:7]):
+        raise BadMessage(502, "bad-status-line", "The response does not begin with HTTP/1.")
+    return find_section(buffer, limits, searched, 2, 502)
 
 
 def parse_response_head(head: bytes, method: bytes) -> ResponseHead:
     """
-    :param head: with the empty line at its end.
+    :param head: all that :func:`find_response_head` has found the end of.
     :param method: of the request that this answers.
     :raises BadMessage: with status 502.
     """
     match = _STATUS_LINE.match(head)
     if match is None:
         raise _bad_status_line(head)
-    digit, code, reason = match.groups(b"")
+    digit, code, reason = match.groups()
     minor = 0 if digit == b"0" else 1
     status = int(code)
     fields = parse_fields(head, match.end(), 502)
-    special: dict[bytes, bytes] = {}
-    for name, value in fields:
-        name = name.lower()
-        if name in _SPECIAL:
-            special[name] = special[name] + b", " + value if name in special else value
-
-    length: int | None = None
-    chunked = False
+    special = special_fields(fields, _SPECIAL)
+    length, chunked = parse_framing(special, minor, 502)
     options: tuple[bytes, ...] = ()
-    if special:
-        length, chunked = _framing(special, minor)
-        connection = special.get(b"connection")
-        if connection is not None:
-            options = connection_options(connection, 502)
-    keep_alive = b"close" not in options if minor else b"keep-alive" in options and b"close" not in options
+    if b"connection" in special:
+        options = parse_connection(special[b"connection"], 502)
+    keep_alive = persists(minor, options)
+
     if status < 200 or status == 204:
         if chunked or length:
-            raise BadMessage(502, "unexpected-body", "A response that can't have a body announces one.")
+            # A server must not send these here (RFC 9110 section 8.6, RFC 9112 section 6.1), and a body may follow.
+            raise BadMessage(502, "unexpected-body", "A response that has no body announces one.")
         framing = NONE
-        keep_alive = keep_alive and status != 101
+        if status == 101:
+            keep_alive = False
     elif status == 304 or method == b"HEAD":
         framing = NONE
     elif method == b"CONNECT" and status < 300:
@@ -112,34 +104,16 @@ def parse_response_head(head: bytes, method: bytes) -> ResponseHead:
 
 def serialize_response_head(status: int, reason: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     """
-    A response head of HTTP/1.1.
+    The head of a response, in HTTP/1.1.
 
-    Nothing is checked, for on the hot path all of it was parsed before: give it only what a parser of this package
-    gave, or what passed :func:`~apigw.http1.fields.check_fields`.
+    :param fields: names are tokens: of a parsed message, or see :func:`~apigw.http1.fields.check_fields`.
+    :raises ValueError: a control byte is in the reason or in a field.
     """
-    lines = [b"%b: %b\r\n" % field for field in fields]
-    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, b"".join(lines))
-
-
-def _framing(special: dict[bytes, bytes], minor: int) -> tuple[int | None, bool]:
-    """Content-Length and whether chunked, of a response (RFC 9112 section 6)."""
-    coding = special.get(b"transfer-encoding")
-    length = special.get(b"content-length")
-    if coding is None:
-        return None if length is None else parse_content_length(length, 502), False
-    if length is not None:
-        raise BadMessage(
-            502, "conflicting-framing", "The response has both Content-Length and Transfer-Encoding."
-        )
-    if not minor:
-        raise BadMessage(502, "transfer-encoding-in-http10", "HTTP/1.0 has no Transfer-Encoding.")
-    if coding.lower() != b"chunked":
-        raise BadMessage(502, "bad-transfer-encoding", "Transfer-Encoding is not exactly chunked.")
-    return None, True
+    return serialize_head(b"HTTP/1.1 %d %b" % (status, reason), fields)
 
 
 def _bad_status_line(head: bytes) -> BadMessage:
     line = head.partition(b"\r\n")[0]
-    return bad_bytes(line, 502) or BadMessage(
-        502, "bad-status-line", "The response does not begin with a status line of HTTP/1."
+    return bad_byte(line, 502) or BadMessage(
+        502, "bad-status-line", "The response does not begin with a status line of HTTP/1.1 or 1.0."
     )

@@ -1,0 +1,1 @@
+"""What a request through the gateway costs, beside other proxies: ``python -m benchmarks --help``."""

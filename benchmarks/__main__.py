@@ -1,0 +1,125 @@
+"""The command line: which measurement, of which contenders, how long, and where the results go."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks import big, idle, ladder, latency, machine, nginx, profiling, report, scenarios, wrk
+from benchmarks.bench import Bench, StartError, bench
+from benchmarks.contender import Contender
+from benchmarks.contenders import DIRECT, GATEWAY, REFERENCE, table
+from benchmarks.report import Section
+from benchmarks.scenarios import Scenario
+
+# Rounds and seconds of a burst that a measurement takes unless told otherwise: minutes in all, not hours.
+ROUNDS = {"ladder": 5, "big": 3, "latency": 5}
+SECONDS = {"ladder": 3, "latency": 5, "profile": 10}
+ALL = ("ladder", "big", "idle", "latency")
+EPILOG = f"""\
+ladder   CPU time a request in every scenario, to that of bare nginx
+big      1 GiB down and up: CPU time, and memory while one end is slow
+idle     memory of an idle connection
+latency  what each contender adds to a direct request
+profile  where the gateway's time goes in one scenario
+all      the first four
+
+scenarios: {", ".join(scenarios.TABLE)}
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of ``python -m benchmarks``."""
+    known = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure what the gateway costs beside other proxies, on the loopback interface.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = known.add_argument
+    add("what", nargs="?", default="ladder", choices=(*ALL, "profile", "all"), help="default: %(default)s")
+    add("scenario", nargs="*", type=_scenario, help="of ladder, default all; of profile, default small")
+    add("-c", "--contender", action="append", choices=tuple(table()), help="only this; repeat")
+    add("--rounds", type=int, help=f"default: {_defaults(ROUNDS)}")
+    add("--seconds", type=int, help=f"of one burst; default: {_defaults(SECONDS)}")
+    add("--connections", type=int, default=10_000, help="of idle; default: %(default)s")
+    add("--rate", type=float, default=500.0, help="of latency, a second; default: %(default)s")
+    add("--cpus", type=_cpus, default=frozenset(), help="as in 0 or 2,3: contenders here, the rest elsewhere")
+    add("--limit", type=int, default=3600, help="seconds after which all is ended; default: %(default)s")
+    add("--markdown", type=Path, metavar="FILE", help="write the results into this file, too")
+    return known
+
+
+def _defaults(values: dict[str, int]) -> str:
+    return ", ".join(f"{value} of {what}" for what, value in values.items())
+
+
+def _scenario(name: str) -> Scenario:
+    try:
+        return scenarios.TABLE[name]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"no scenario {name}") from None
+
+
+def _cpus(text: str) -> frozenset[int]:
+    return frozenset(int(number) for number in text.split(","))
+
+
+def chosen(names: Sequence[str] | None) -> list[Contender]:
+    """
+    The contenders that were asked for, or all, with the two that others are compared to.
+
+    What can't run here is named on stderr and left out.
+    """
+    contenders = []
+    for contender in table().values():
+        if names and contender.name not in (*names, REFERENCE, DIRECT):
+            continue
+        if why := contender.missing():
+            print(f"without {contender.name}: {why}", file=sys.stderr)
+        else:
+            contenders.append(contender)
+    return contenders
+
+
+def measurement(what: str, options: argparse.Namespace) -> Callable[[Bench, list[Contender]], Section]:
+    """What a word on the command line does."""
+    rounds: int = options.rounds or ROUNDS.get(what, 0)
+    seconds: int = options.seconds or SECONDS.get(what, 0)
+    loads: list[Scenario] = options.scenario or list(scenarios.TABLE.values())
+    profiled = options.contender[0] if options.contender else GATEWAY
+    return {
+        "ladder": lambda on, contenders: ladder.measure(on, contenders, loads, rounds, seconds),
+        "big": lambda on, contenders: big.measure(on, contenders, rounds),
+        "idle": lambda on, contenders: idle.measure(on, contenders, options.connections),
+        "latency": lambda on, contenders: latency.measure(on, contenders, options.rate, rounds, seconds),
+        "profile": lambda on, _: profiling.measure(on, table()[profiled], loads[0], seconds),
+    }[what]
+
+
+def main() -> int:
+    """Run it. Exit status: 0; 1 when something is missing, didn't start or didn't count."""
+    options = parser().parse_args()
+    if missing := nginx.missing() or wrk.missing():
+        print(missing, file=sys.stderr)
+        return 1
+    contenders = chosen(options.contender)
+    signal.alarm(options.limit)
+    sections = []
+    for what in ALL if options.what == "all" else (options.what,):
+        try:
+            with bench(options.cpus) as on:
+                section = measurement(what, options)(on, contenders)
+        except (StartError, profiling.ProfileError) as error:
+            print(error, file=sys.stderr)
+            return 1
+        print(section.text(), flush=True)
+        sections.append(section)
+        if options.markdown:
+            report.write_markdown(options.markdown, [section], machine.measured(contenders))
+    return 1 if any(section.notes for section in sections) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

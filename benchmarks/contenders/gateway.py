@@ -1,0 +1,55 @@
+"""The gateway with no policy on, started by twistd as a user starts it."""
+
+import platform
+import sys
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks.contender import HOST, Contender, Place, Running
+
+ROOT = Path(__file__).parents[2]
+
+# Only what a benchmark needs: nothing logged, no cap on a body, and time enough for a client that stalls.
+CONFIG = """\
+[gateway]
+access_log = off
+max_body = 0
+keepalive_timeout = 10m
+[listener:bench]
+endpoint = tcp:{port}:interface={host}:backlog=4096
+[service:bench]
+urls = http://{host}:{upstream}
+max_connections = 2048
+timeout.total = 10m
+[route:bench]
+path = /
+service = bench
+"""
+
+
+def launch(place: Place, upstream: Running, options: tuple[str, ...] = ()) -> Running:
+    """Start it with more ``options`` for twistd itself."""
+    config = CONFIG.format(host=HOST, port=place.port, upstream=upstream.port)
+    twistd = [
+        sys.executable,
+        "-c",
+        "from twisted.scripts.twistd import run; run()",
+        "-n",
+        "--pidfile=",
+        *options,
+    ]
+    return place.spawn(
+        [*twistd, "apigw", "--config", place.write("gw.ini", config)], {"PYTHONPATH": str(ROOT)}
+    )
+
+
+def version() -> str:
+    return f"on Python {platform.python_version()} and Twisted {metadata.version('twisted')}"
+
+
+def missing() -> str:
+    return "" if find_spec("apigw.tap") else "apigw.tap can't be imported"
+
+
+CONTENDER = Contender(name="gateway", start=launch, version=version, missing=missing)

@@ -1,9 +1,9 @@
 """
-Bodies: decoders that take them apart as they come in, and the chunked coding to send (RFC 9112 sections 6, 7).
+Bodies: decoders that take them apart as they come in, and chunks to send (RFC 9112 sections 6, 7).
 
-The decoders have one shape. ``feed(data)`` returns the pieces of payload in ``data``, none of them empty. ``done``
-turns true at the end of the message, and ``rest`` has what follows it. ``trailers`` are the fields after the body.
-``eof()`` says that the peer has closed, and raises where that comes too early.
+The decoders have one shape. ``feed(data)`` returns the payload in ``data`` as a list of pieces, none of them
+empty. ``done`` turns true at the end of the message, and ``rest`` is what follows it. ``trailers`` are the
+fields after the body. ``eof()`` says that the peer has closed, and raises where that comes too early.
 """
 
 from __future__ import annotations
@@ -19,18 +19,23 @@ from apigw.http1.head import HeadLimits, find_section
 LAST_CHUNK = b"0\r\n\r\n"
 
 MAX_EXTENSION = 256
-"""Bytes of extensions that one chunk may have; nobody is known to use any."""
+"""Bytes of extensions that one chunk may have; hardly anybody sends any."""
 
-_EXTENSION = (
-    rb"[ \t]*;[ \t]*" + TOKEN + rb"+"
-    rb"(?:[ \t]*=[ \t]*(?:" + TOKEN + rb'+|"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"))?'
-)
+MAX_PIECES = 16
+"""More are joined to one, so that a sender of tiny chunks doesn't keep those busy who handle the pieces."""
+
+_EXTENSION = rb";" + TOKEN + rb"+(?:=(?:" + TOKEN + rb'+|"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"))?'
+"""
+RFC 9112 section 7.1.1, less its "bad" white space, which only senders of old have: parsers differ on whether
+it ends the size.
+"""
+
 _SIZE = rb"([0-9A-Fa-f]{1,16})((?:" + _EXTENSION + rb")*)\r\n"
 _FIRST = re.compile(_SIZE)
 """The line before the data of the first chunk (RFC 9112 section 7.1)."""
 _NEXT = re.compile(rb"\r\n" + _SIZE)
 """The end of a chunk's data and the line before that of the next one."""
-_BEGUN = re.compile(rb"(?:\r(?:\n(?:[0-9A-Fa-f]{1,16}(?:[ \t;][\t -~\x80-\xff]*)?\r?)?)?)?")
+_BEGUN = re.compile(rb"(?:\r(?:\n(?:[0-9A-Fa-f]{1,16}(?:;[\t -~\x80-\xff]*)?\r?)?)?)?")
 """What :data:`_NEXT` may still match once more bytes are there, or nothing at all does."""
 _LONGEST = len(b"\r\n") + 16 + MAX_EXTENSION + len(b"\r\n")
 
@@ -40,7 +45,8 @@ NOT_IN_TRAILERS = frozenset(
     # routing
     b"host forwarded via max-forwards "
     # controls and conditions of a request
-    b"cache-control expect pragma range if-match if-none-match if-modified-since if-unmodified-since if-range "
+    b"cache-control expect pragma range "
+    b"if-match if-none-match if-modified-since if-unmodified-since if-range "
     # authentication and state
     b"authorization proxy-authorization www-authenticate proxy-authenticate cookie set-cookie "
     # control data of a response
@@ -49,8 +55,8 @@ NOT_IN_TRAILERS = frozenset(
     b"content-encoding content-type content-range content-location".split()
 )
 """
-Fields that must not come after a body (RFC 9110 section 6.5.1), lower-cased. The decoder drops them: refusing would
-cut a body that has arrived whole, and dropped they can't do harm.
+Fields that must not come after a body, in lower case (RFC 9110 section 6.5.1). The decoder drops them: to
+refuse would cut a body that has arrived whole, and where they are dropped they do no harm.
 """
 
 
@@ -109,8 +115,8 @@ class ChunkedDecoder:
     """
     A body in chunks.
 
-    Chunk extensions are checked and dropped (RFC 9112 section 7.1.1). They may not outweigh the data, for a sender
-    could otherwise keep us busy with next to none (CVE-2023-39326 in Go).
+    Chunk extensions are checked and dropped (RFC 9112 section 7.1.1). They must not outweigh the data, or a
+    sender could keep us busy with next to none of it (CVE-2023-39326 in Go).
 
     :param limits: for the trailer section.
     :param status: what a refusal carries, 400 or 502; where it is 400, too large a trailer section gets 431.
@@ -162,14 +168,14 @@ class ChunkedDecoder:
                     left -= len(piece)
                 if left:
                     self._left = left
-                    return pieces
+                    break
                 at += len(piece)
                 self._line = _NEXT
             match = self._line.match(data, at)
             if match is None:
                 self._left = 0
                 self._pending = self._begun(data[at:])
-                return pieces
+                break
             digits, extension = match.groups()
             left = int(digits, 16)
             if extension or left > MAX_LENGTH:
@@ -178,7 +184,8 @@ class ChunkedDecoder:
             if not left:
                 self._in_trailers = True
                 self._feed_trailers(data[at - 2 :])
-                return pieces
+                break
+        return pieces if len(pieces) <= MAX_PIECES else [b"".join(pieces)]
 
     def eof(self) -> None:
         """:raises BadMessage: some of the body is missing."""
@@ -191,7 +198,7 @@ class ChunkedDecoder:
         if len(full) > _LONGEST:
             raise self._too_long()
         if _BEGUN.fullmatch(full) is None:
-            raise BadMessage(self._status, "bad-chunk", "A chunk does not have the size that it says.")
+            raise BadMessage(self._status, "bad-chunk", "A chunk has no valid size, or is not of that size.")
         return line
 
     def _check(self, size: int, extension: int) -> None:

@@ -1,4 +1,4 @@
-"""Field lines: the grammar that requests, responses and trailers share, read and written (RFC 9112 section 5)."""
+"""Field lines, read and written: what requests, responses and trailers share (RFC 9112 section 5)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FIELD_LINE = re.compile(rb"\r\n(" + TOKEN + rb"+):[ \t]*(" + _VALUE + rb")[ \t]
 """
 A field line, from the CRLF before it up to the one after it (RFC 9112 section 5).
 
-Takes linear time on any input: a value can't begin with white space, so the run before it has one length only.
+Takes linear time on any input: a value can't begin with white space, so the run before it has but one length.
 """
 
 _is_token = re.compile(TOKEN + rb"+").fullmatch
@@ -56,8 +56,8 @@ def serialize_head(start_line: bytes, fields: Iterable[tuple[bytes, bytes]]) -> 
     """
     A head with its empty line.
 
-    Whether a name is a token isn't checked here, for on the hot path names come from a parser. That nothing can
-    split the message is: it takes 0.3 us.
+    That nothing splits the message is checked, which takes 0.3 us. That names are tokens is not: on the hot
+    path they come from a parser.
 
     :raises ValueError: a control byte but HTAB is in the start line, a name or a value.
     """
@@ -78,7 +78,7 @@ def parse_fields(head: bytes, start: int, status: int) -> Fields:
     :raises BadMessage: a line is no field line, or the first empty line isn't at the end.
     """
     fields: Fields = _FIELD_LINE.findall(head, start)
-    # Each match begins with a line feed of its own. Where but two are left over, those of the end, each line matched.
+    # Each match has a line feed of its own. Where but the last two are left over, each line has matched.
     if head.count(b"\n", start) != len(fields) + 2 or not head.endswith(b"\r\n\r\n"):
         raise _bad_fields(head, start, status)
     return fields

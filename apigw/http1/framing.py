@@ -1,4 +1,4 @@
-"""Where a message ends and whether its connection goes on: what both directions share (RFC 9112 sections 6 and 9)."""
+"""Where a message ends and whether its connection goes on, in both directions (RFC 9112 sections 6, 9)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def parse_content_length(value: bytes, status: int) -> int:
 
 def parse_connection(value: bytes, status: int) -> tuple[bytes, ...]:
     """
-    The options of Connection in lower case; empty list elements are skipped (RFC 9110 sections 5.6.1.2, 7.6.1).
+    The options of Connection in lower case; empty list elements are skipped (RFC 9110 section 5.6.1.2).
 
     :param status: what a refusal carries.
     :raises BadMessage: an option is no token.

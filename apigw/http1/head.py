@@ -31,9 +31,12 @@ _VERSION = re.compile(rb" HTTP/[0-9]\.[0-9]")
 
 def find_head(buffer: Buffer, limits: HeadLimits, searched: int = 0) -> int:
     """
-    Find the end of the first request head in ``buffer``. One empty line before it is part of it (RFC 9112 section 2.2).
+    Find the end of the first request head in ``buffer``.
 
-    :param searched: how many bytes of ``buffer`` an earlier call has seen; with it a dripped head is searched once.
+    One empty line before it is taken as part of it (RFC 9112 section 2.2).
+
+    :param searched: how many bytes of ``buffer`` an earlier call has seen, so that a dripped head is searched
+        once.
     :return: the index after the empty line at its end, -1 while that isn't there.
     :raises BadMessage: 414 or 431 over a limit; 400 once what is there can't become a head any more.
     """
@@ -90,7 +93,7 @@ def _check_bytes(buffer: Buffer, searched: int, status: int) -> None:
 
 
 def _check_request_line(buffer: Buffer, limits: HeadLimits, searched: int) -> None:
-    """Refuse a line that is too long; once, when it is complete, one that doesn't end as a request line does."""
+    """Refuse a line that is too long or, once it is complete, that doesn't end as a request line does."""
     start = 2 if buffer.startswith(b"\r\n") else 0
     end = buffer.find(b"\r\n", start, start + limits.line + 2)
     if end < 0:

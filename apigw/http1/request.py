@@ -27,8 +27,8 @@ _REQUEST_LINE = re.compile(
     rb"(?:\r\n)?(" + TOKEN + rb"{1,%d}) ([!\"$-~]+) HTTP/1\.([0-9])(?=\r\n)" % MAX_METHOD
 )
 """
-An empty line may come first. A target is visible ASCII but "#" (RFC 9112 section 3.2): wider than RFC 3986, for
-browsers send ``[ ] | ^`` and others raw in queries.
+An empty line may come first. A target is visible ASCII but ``#`` (RFC 9112 section 3.2), which is wider than
+RFC 3986: browsers send ``[ ] | ^`` and others raw.
 """
 
 _AUTHORITY = re.compile(
@@ -36,8 +36,8 @@ _AUTHORITY = re.compile(
     rb"(:(?:[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]|[1-9][0-9]{0,3}))?"
 )
 """
-Host and port (RFC 3986 section 3.2.2), less what no host on the network is called: empty, with an empty label, with
-``%`` or sub-delimiters such as the comma; nor an empty port, which some would take for another host.
+Host and port (RFC 3986 section 3.2.2), less what no host on the network is called: an empty name or label,
+``%`` and sub-delimiters such as the comma; and less an empty port, which could slip past a match by host.
 """
 
 _ABSOLUTE = re.compile(rb"(https?)://([^/?]+)(.*)", re.IGNORECASE)
@@ -52,8 +52,8 @@ class RequestHead:
     :ivar target: the request target as sent.
     :ivar minor: 0 for HTTP/1.0, 1 for HTTP/1.1 and for a later minor version (RFC 9110 section 2.5).
     :ivar fields: names and values in order; names in the case they were sent.
-    :ivar authority: ``host[:port]`` that is asked for, of a target in absolute form, else of Host; empty only in
-        HTTP/1.0 without Host.
+    :ivar authority: ``host[:port]`` that is asked for, of a target in absolute form, else of Host; empty only
+        in HTTP/1.0 without Host.
     :ivar path: raw path and query as they go on: in origin form; ``*``; for CONNECT the authority.
     :ivar content_length: bytes, None without the field.
     :ivar chunked: the body comes in chunks.

@@ -54,7 +54,11 @@ class ResponseHead:
 
 
 def find_response_head(buffer: Buffer, limits: HeadLimits, searched: int = 0) -> int:
-    """As :func:`~apigw.http1.head.find_head`, with 502 for each refusal; no empty line may come before a response."""
+    """
+    As :func:`~apigw.http1.head.find_head`, for a response: no empty line comes before it.
+
+    :raises BadMessage: with status 502.
+    """
     if not b"HTTP/1.".startswith(buffer[:7]):
         raise BadMessage(502, "bad-status-line", "The response does not begin with HTTP/1.")
     return find_section(buffer, limits, searched, 2, 502)
@@ -82,7 +86,8 @@ def parse_response_head(head: bytes, method: bytes) -> ResponseHead:
 
     if status < 200 or status == 204:
         if chunked or length:
-            # A server must not send these here (RFC 9110 section 8.6, RFC 9112 section 6.1), and a body may follow.
+            # It must not be so (RFC 9110 section 8.6, RFC 9112 section 6.1), and there are servers that then
+            # send one.
             raise BadMessage(502, "unexpected-body", "A response that has no body announces one.")
         framing = NONE
         if status == 101:

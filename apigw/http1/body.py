@@ -40,8 +40,8 @@ _BEGUN = re.compile(rb"(?:\r(?:\n(?:[0-9A-Fa-f]{1,16}(?:;[\t -~\x80-\xff]*)?\r?)
 _LONGEST = len(b"\r\n") + 16 + MAX_EXTENSION + len(b"\r\n")
 
 NOT_IN_TRAILERS = frozenset(
-    # framing and the connection
-    b"transfer-encoding content-length connection keep-alive proxy-connection te trailer upgrade "
+    # the connection
+    b"connection keep-alive proxy-connection te trailer upgrade "
     # routing
     b"host forwarded via max-forwards "
     # controls and conditions of a request
@@ -58,6 +58,9 @@ NOT_IN_TRAILERS = frozenset(
 Fields that must not come after a body, in lower case (RFC 9110 section 6.5.1). The decoder drops them: to
 refuse would cut a body that has arrived whole, and where they are dropped they do no harm.
 """
+
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+"""These must not either, and are refused: who sends them wants the framing to be read in two ways."""
 
 
 class LengthDecoder:
@@ -224,10 +227,18 @@ class ChunkedDecoder:
                 self._pending = data
                 self._searched = len(data)
                 return
-            fields = parse_fields(data[:end], 0, self._status)
-            self.trailers = [field for field in fields if field[0].lower() not in NOT_IN_TRAILERS]
+            self.trailers = self._allowed(parse_fields(data[:end], 0, self._status))
         self.done = True
         self.rest = data[end:]
+
+    def _allowed(self, fields: Fields) -> Fields:
+        """The fields that may be trailers."""
+        names = [name.lower() for name, _ in fields]
+        if not _FRAMING.isdisjoint(names):
+            raise BadMessage(
+                self._status, "bad-trailer", "The trailer section has a field that frames a body."
+            )
+        return [field for field, name in zip(fields, names, strict=True) if name not in NOT_IN_TRAILERS]
 
 
 def encode_chunk(data: bytes) -> bytes:

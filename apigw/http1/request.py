@@ -57,10 +57,12 @@ class RequestHead:
     :ivar path: raw path and query as they go on: in origin form; ``*``; for CONNECT the authority.
     :ivar content_length: bytes, None without the field.
     :ivar chunked: the body comes in chunks.
-    :ivar keep_alive: the connection persists as far as the client is concerned.
+    :ivar keep_alive: another request may follow; never after CONNECT, for what follows that may have been meant
+        for the tunnel, also where it is declined.
     :ivar expect_continue: the body follows after 100 (Continue).
     :ivar options: the Connection options in lower case.
-    :ivar upgrade: the value of Upgrade where Connection names it, else empty.
+    :ivar upgrade: the value of Upgrade where Connection names it, else empty; ignored in HTTP/1.0 and, as a
+        server may, where a body follows, which some would take for the new protocol (RFC 9110 section 7.8).
     """
 
     method: bytes
@@ -102,13 +104,12 @@ def parse_request_head(head: bytes) -> RequestHead:
         raise BadMessage(400, "bad-host", "Host is not one host with an optional port.")
     if target[0] == _SLASH and method != b"CONNECT":
         authority, path = host, target
+        if len(special) == 1 and host:
+            return RequestHead(
+                method, target, minor, fields, host, target, None, False, minor == 1, False, (), b""
+            )
     else:
         authority, path = _locate(method, target, host)
-
-    if len(special) == 1 and host:
-        return RequestHead(
-            method, target, minor, fields, authority, path, None, False, minor == 1, False, (), b""
-        )
     length, chunked = parse_framing(special, minor, 400)
     has_body = chunked or bool(length)
     if has_body and method in (b"CONNECT", b"TRACE"):
@@ -121,8 +122,9 @@ def parse_request_head(head: bytes) -> RequestHead:
         if special[b"expect"].lower() != b"100-continue":
             raise BadMessage(417, "unknown-expectation", "Expect is not 100-continue.")
         expects = has_body
-    # An HTTP/1.0 client can't upgrade (RFC 9110 section 7.8).
-    upgrade = special.get(b"upgrade", b"") if minor and b"upgrade" in options else b""
+    upgrade = b""
+    if minor and b"upgrade" in options and not has_body:
+        upgrade = special.get(b"upgrade", b"")
     return RequestHead(
         method,
         target,
@@ -132,7 +134,7 @@ def parse_request_head(head: bytes) -> RequestHead:
         path,
         length,
         chunked,
-        persists(minor, options),
+        persists(minor, options) and method != b"CONNECT",
         expects,
         options,
         upgrade,

@@ -89,6 +89,9 @@ def parse_response_head(head: bytes, method: bytes) -> ResponseHead:
             # It must not be so (RFC 9110 section 8.6, RFC 9112 section 6.1), and there are servers that then
             # send one.
             raise BadMessage(502, "unexpected-body", "A response that has no body announces one.")
+        if not minor and status < 200:
+            # HTTP/1.0 has none (RFC 9110 section 15.2), so it may be the final answer, up to the close.
+            raise BadMessage(502, "informational-in-http10", "HTTP/1.0 has no 1xx responses.")
         framing = NONE
         if status == 101:
             keep_alive = False

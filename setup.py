@@ -1,0 +1,68 @@
+"""What is installed, and with what. Tools are configured in pyproject.toml."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def version() -> str:
+    """The version that apigw/__init__.py names, read without importing what may not be installed yet."""
+    found = re.search(r'^__version__ = "([^"]+)"$', (ROOT / "apigw/__init__.py").read_text("utf-8"), re.MULTILINE)
+    if found is None:
+        raise SystemExit("setup.py: apigw/__init__.py names no __version__")
+    return found[1]
+
+
+RUN = [
+    "attrs>=23.1",
+    "prometheus-client>=0.20",
+    "pyjwt[crypto]>=2.10",
+    "pyopenssl>=24.3",
+    "service-identity>=24.2",
+    "treq>=26.7",
+    "twisted[tls]>=26.10",  # seven CVEs were fixed in it
+    "zope.interface>=6.0",
+]
+TEST = [
+    "h11>=0.16",
+    "httptools>=0.6.4",
+    "hypothesis>=6.100",
+    "pytest>=8.3",
+    "pytest-twisted>=1.14,<1.15",  # tests/reactor_checks.py replaces one of its functions
+    "setuptools>=77",  # tests/test_packaging.py builds a wheel without a download
+]
+DEV = ["mypy>=1.15", "mypy-zope>=1.0.11", "ruff>=0.11"]
+
+setup(
+    name="apigw",
+    version=version(),
+    description="An HTTP API gateway on Twisted and treq, run by twistd from one INI file",
+    author="the apigw contributors",
+    license_expression="MIT",
+    license_files=["LICENSE"],
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Framework :: Twisted",
+        "Intended Audience :: System Administrators",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3 :: Only",
+        "Topic :: Internet :: Proxy Servers",
+        "Topic :: Internet :: WWW/HTTP :: HTTP Servers",
+        "Typing :: Typed",
+    ],
+    python_requires=">=3.10",
+    install_requires=RUN,
+    extras_require={"test": TEST, "dev": [*TEST, *DEV]},
+    # An explicit root makes `pip install -e .` put the checkout itself on sys.path; without it an import hook is
+    # installed instead, and Twisted, which looks for plugins in the directories of sys.path, would not see ours.
+    package_dir={"": "."},
+    # twisted/ and twisted/plugins/ have no __init__.py: they are Twisted's packages, and we only add a file to one.
+    packages=[*find_packages(include=["apigw", "apigw.*"]), "twisted.plugins"],
+    package_data={"apigw": ["py.typed"]},
+    zip_safe=False,
+)

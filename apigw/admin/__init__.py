@@ -1,0 +1,1 @@
+"""What operators see and steer, on a listener of its own."""

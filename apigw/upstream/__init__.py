@@ -1,0 +1,1 @@
+"""The side of the services: upstreams, their peers, the connections to them."""

@@ -1,0 +1,1 @@
+"""The side of the clients: listeners, channels, what goes over them."""

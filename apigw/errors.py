@@ -1,0 +1,236 @@
+"""
+Everything that can go wrong with a request, by whose fault it is, with the status and the stable code a client sees.
+
+The tree has three branches: :class:`ClientError` (the request), :class:`UpstreamError` (the service) and
+:class:`GatewayError` itself (the gateway). An error carries what a client may know and nothing else; what an
+operator needs goes to the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+Field = tuple[bytes, bytes]
+
+
+class GatewayError(Exception):
+    """
+    A request that the gateway answers by itself.
+
+    :cvar status: the HTTP status of the answer.
+    :cvar code: stable, lower case, for programs; never changes its meaning.
+    :cvar title: one short sentence, the same for each error of the class (RFC 9457 section 3.1.3).
+    :cvar proxy_status: the error type of RFC 9209 section 2.3, for the Proxy-Status field; empty where none fits.
+    :ivar detail: one sentence about this very request; reaches the client, so it holds no internals.
+    :ivar fields: more fields for the answer, such as Allow.
+    :ivar retry_after: seconds, or None.
+    :ivar close: True where the connection can't be used after this answer, for its framing is in doubt.
+    """
+
+    status: int = 500
+    code: str = "internal-error"
+    title: str = "The gateway failed"
+    proxy_status: str = ""
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        code: str | None = None,
+        status: int | None = None,
+        fields: Iterable[Field] = (),
+        retry_after: float | None = None,
+        close: bool = False,
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail
+        self.fields: Sequence[Field] = tuple(fields)
+        self.retry_after = retry_after
+        self.close = close
+        if code is not None:
+            self.code = code
+        if status is not None:
+            self.status = status
+
+
+class InternalError(GatewayError):
+    """A fault of the gateway's own: always logged with its traceback, never explained to a client."""
+
+    proxy_status = "proxy_internal_error"
+
+
+class LoopDetected(GatewayError):
+    """The request has come through this gateway before (RFC 9110 section 7.6.3, RFC 5842 section 7.2)."""
+
+    status = 508
+    code = "loop-detected"
+    title = "The request goes round in a circle"
+    proxy_status = "proxy_loop_detected"
+
+
+class ShuttingDown(GatewayError):
+    """The gateway is about to stop and takes no more requests."""
+
+    status = 503
+    code = "shutting-down"
+    title = "The gateway is about to stop"
+
+
+# -- the client's ------------------------------------------------------------------------------------------------
+
+
+class ClientError(GatewayError):
+    """The request can't be served as it is."""
+
+    status = 400
+    code = "bad-request"
+    title = "The request is not valid"
+
+
+class MalformedRequest(ClientError):
+    """Not HTTP, or HTTP that could be read in two ways; ``status`` and ``code`` say more."""
+
+    title = "The request is not valid HTTP"
+
+
+class BadPath(ClientError):
+    """A path that means another path once decoded."""
+
+    code = "bad-path"
+    title = "The path is not acceptable"
+
+
+class RouteNotFound(ClientError):
+    status = 404
+    code = "route-not-found"
+    title = "No route matches the request"
+
+
+class MethodNotAllowed(ClientError):
+    """:param fields: holds Allow (RFC 9110 section 15.5.6)."""
+
+    status = 405
+    code = "method-not-allowed"
+    title = "The route does not allow the method"
+
+
+class RequestTimeout(ClientError):
+    """The request came too slowly (RFC 9110 section 15.5.9)."""
+
+    status = 408
+    code = "request-timeout"
+    title = "The request took too long to arrive"
+
+
+class BodyTooLarge(ClientError):
+    status = 413
+    code = "body-too-large"
+    title = "The body is larger than allowed"
+
+
+class ClientDisconnected(ClientError):
+    """
+    The client went away. Nobody reads the answer; 499 stands in the log and the metrics only.
+
+    Source: nginx, ngx_http_request.h, NGX_HTTP_CLIENT_CLOSED_REQUEST.
+    """
+
+    status = 499
+    code = "client-disconnected"
+    title = "The client went away"
+
+
+# -- the service's -----------------------------------------------------------------------------------------------
+
+
+class UpstreamError(GatewayError):
+    """
+    The service did not answer well.
+
+    :cvar reason: the word that ``retry.on`` uses for it.
+    """
+
+    status = 502
+    code = "upstream-failed"
+    title = "The service behind the gateway failed"
+    proxy_status = "destination_unavailable"
+    reason: str = ""
+
+
+class UpstreamUnavailable(UpstreamError):
+    """No peer to send the request to."""
+
+    status = 503
+    code = "upstream-unavailable"
+    title = "The service behind the gateway is not available"
+    proxy_status = "destination_unavailable"
+
+
+class UpstreamOverloaded(UpstreamError):
+    """The bulkhead is full: all connections are in use, and so are all places in the queue."""
+
+    status = 503
+    code = "upstream-overloaded"
+    title = "The service behind the gateway is at its limit"
+    proxy_status = "connection_limit_reached"
+
+
+class ConnectFailed(UpstreamError):
+    """No connection to the peer; nothing was sent."""
+
+    code = "upstream-connect-failed"
+    title = "The service behind the gateway could not be reached"
+    proxy_status = "connection_refused"
+    reason = "connect"
+
+
+class NameNotResolved(ConnectFailed):
+    code = "upstream-name-not-resolved"
+    proxy_status = "dns_error"
+
+
+class ConnectTimeout(ConnectFailed):
+    """``timeout.connect`` ran out; nothing was sent."""
+
+    status = 504
+    code = "upstream-connect-timeout"
+    proxy_status = "connection_timeout"
+
+
+class TlsFailed(UpstreamError):
+    """The peer is not who it should be, or speaks no TLS we accept; another try would change nothing."""
+
+    code = "upstream-tls-failed"
+    title = "The service behind the gateway could not be trusted"
+    proxy_status = "tls_certificate_error"
+
+
+class UpstreamReset(UpstreamError):
+    """The peer closed the connection before its answer was complete."""
+
+    code = "upstream-reset"
+    title = "The service behind the gateway broke off"
+    proxy_status = "connection_terminated"
+    reason = "reset"
+
+
+class StaleConnection(UpstreamReset):
+    """A kept connection that the peer closed as the request went out; it answered nothing (RFC 9112 section 9.3.1)."""
+
+
+class UpstreamProtocolError(UpstreamError):
+    """The peer's answer is not HTTP, or HTTP that could be read in two ways."""
+
+    code = "upstream-protocol-error"
+    title = "The service behind the gateway sent an invalid answer"
+    proxy_status = "http_protocol_error"
+
+
+class UpstreamTimeout(UpstreamError):
+    """``timeout.first_byte``, ``timeout.idle`` or ``timeout.total`` ran out; the code says which."""
+
+    status = 504
+    code = "upstream-timeout"
+    title = "The service behind the gateway took too long"
+    proxy_status = "http_response_timeout"
+    reason = "timeout"

@@ -1,0 +1,45 @@
+"""Gives each request its id, takes over the client's where it is short and clean, and tells it in the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from apigw.messages import Exchange, Response
+from apigw.pipeline import Stage
+from apigw.policy.requestid import RequestIds, accept
+
+
+class RequestId(Stage):
+    """
+    :param response_time: send x-response-time, in milliseconds.
+    :param target_service: send x-target-service.
+    """
+
+    def __init__(
+        self, ids: RequestIds, seconds: Callable[[], float], response_time: bool, target_service: bool
+    ) -> None:
+        self._ids = ids
+        self._seconds = seconds
+        self._response_time = response_time
+        self._target_service = target_service
+
+    def request(self, exchange: Exchange) -> None:
+        request_id = correlation_id = None
+        for name, value in exchange.request.fields:
+            size = len(name)
+            if size == 12 and name.lower() == b"x-request-id":
+                request_id = request_id or accept(value)
+            elif size == 16 and name.lower() == b"x-correlation-id":
+                correlation_id = correlation_id or accept(value)
+        exchange.id = request_id or self._ids.new()
+        exchange.correlation_id = correlation_id or exchange.id
+
+    def response(self, exchange: Exchange, response: Response) -> None:
+        fields = response.fields
+        fields.append((b"X-Request-Id", exchange.id))
+        fields.append((b"X-Correlation-Id", exchange.correlation_id))
+        if self._response_time:
+            elapsed = (self._seconds() - exchange.begun) * 1000.0
+            fields.append((b"X-Response-Time", b"%.1fms" % elapsed))
+        if self._target_service and exchange.route is not None and exchange.route.service:
+            fields.append((b"X-Target-Service", exchange.route.service.encode()))

@@ -1,0 +1,99 @@
+"""
+``IAgent`` for one peer, and treq's client over it, made transparent.
+
+Twisted's own Agent would hand a stray byte of a kept connection to the next user, hide retries, and cost 170 us a
+request; treq's client would carry one user's cookies to the next, rewrite URLs and decode bodies.
+docs/adr/0001-treq-over-our-agent.md tells it all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from treq.client import HTTPClient
+from twisted.internet.defer import Deferred, fail
+from twisted.web.error import SchemeNotSupported
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent
+from zope.interface import implementer
+
+from apigw.messages import Attempt, Fields
+from apigw.upstream.pool import Pool
+from apigw.upstream.response import PeerResponse
+
+
+@implementer(IAgent)
+class PeerAgent:
+    """
+    :param origin: scheme and authority, as ``http://10.0.0.1:9001``; only URIs that begin with it are served.
+    :param pool: where connections come from.
+    """
+
+    def __init__(self, origin: bytes, pool: Pool) -> None:
+        self._origin = origin
+        self._start = len(origin)
+        self._pool = pool
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | Fields | None = None,
+        bodyProducer: Any = None,
+        attempt: Attempt | None = None,
+    ) -> Deferred[PeerResponse]:
+        """
+        Send a request; what follows the origin in ``uri`` goes out byte for byte.
+
+        :param headers: a list of fields is sent as it is, in order and case.
+        :param attempt: takes down what happens, and brings the timeouts.
+        :return: fails with a :class:`~apigw.errors.GatewayError`; to cancel it closes the connection.
+        """
+        if not uri.startswith(self._origin):
+            return fail(SchemeNotSupported(f"this agent serves {self._origin.decode()} only"))
+        target = uri[self._start :] or b"/"
+        target = uri[self._start :] or b"/"
+        fields = headers if isinstance(headers, list) else self._flattened(headers)
+        pool = self._pool
+        if attempt is None:
+            attempt = Attempt(pool.seconds())
+        connection = pool.take()
+        if connection is not None:
+            attempt.reused = True
+            return connection.request(method, target, fields, bodyProducer, attempt)
+        return Deferred.fromCoroutine(self._connect(method, target, fields, bodyProducer, attempt))
+
+    async def _connect(self, method: bytes, target: bytes, fields: Fields, body: Any, attempt: Attempt) -> PeerResponse:
+        begun = self._pool.seconds()
+        connection = await self._pool.connect()
+        attempt.connect = self._pool.seconds() - begun
+        return await connection.request(method, target, fields, body, attempt)
+
+    def _flattened(self, headers: Headers | None) -> Fields:
+        fields = [(name, value) for name, values in (headers or Headers()).getAllRawHeaders() for value in values]
+        if not any(name.lower() == b"host" for name, _ in fields):
+            fields.insert(0, (b"Host", self._origin.partition(b"://")[2]))
+        return fields
+
+
+class TransparentClient(HTTPClient):
+    """
+    treq's client with everything taken out that changes a message: no cookie jar, no redirects, no decoding, no
+    buffering, no URL parsing, no method in upper case.
+    """
+
+    def __init__(self, agent: PeerAgent) -> None:
+        super().__init__(agent)
+        self._peer_agent = agent
+
+    def request(  # type: ignore[override]
+        self,
+        method: bytes,
+        url: bytes,
+        *,
+        headers: Fields,
+        data: Any = None,
+        attempt: Attempt | None = None,
+    ) -> Deferred[PeerResponse]:
+        """As :meth:`PeerAgent.request`."""
+        return self._peer_agent.request(method, url, headers, data, attempt)

@@ -1,0 +1,52 @@
+"""What Twisted's failures mean for a request: the one place where they are mapped."""
+
+from __future__ import annotations
+
+from twisted.internet import error
+from twisted.internet.defer import CancelledError
+from twisted.python.failure import Failure
+
+from apigw.errors import (
+    ClientDisconnected,
+    ConnectFailed,
+    ConnectTimeout,
+    GatewayError,
+    NameNotResolved,
+    TlsFailed,
+    UpstreamError,
+)
+
+
+def mapped(failure: Failure, otherwise: UpstreamError) -> UpstreamError:
+    """
+    The error for a connection that was lost or never made.
+
+    :param otherwise: what a plain loss means at this point.
+    """
+    if is_tls(failure):
+        found: UpstreamError = TlsFailed()
+    elif failure.check(error.DNSLookupError):
+        found = NameNotResolved()
+    elif failure.check(error.TimeoutError, error.TCPTimedOutError):
+        found = ConnectTimeout()
+    elif failure.check(error.ConnectionRefusedError, error.ConnectError):
+        found = ConnectFailed()
+    else:
+        found = otherwise
+    found.__cause__ = failure.value
+    return found
+
+
+def cancelled(failure: Failure) -> GatewayError | None:
+    """The client's disappearance, when that is what the failure is."""
+    return ClientDisconnected() if failure.check(CancelledError) else None
+
+
+def is_tls(failure: Failure) -> bool:
+    """Whether the failure comes from the TLS layer; such a one must not be tried again as a network error."""
+    try:
+        from OpenSSL import SSL
+        from service_identity import CertificateError, VerificationError
+    except ImportError:  # pragma: no cover
+        return False
+    return bool(failure.check(SSL.Error, VerificationError, CertificateError))

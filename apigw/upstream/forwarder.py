@@ -1,0 +1,112 @@
+"""Sends the request of an exchange to a service and brings back its answer: what a proxy route has across."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+
+from attrs import frozen
+
+from apigw.dates import HttpDate
+from apigw.errors import GatewayError, LoopDetected
+from apigw.messages import Attempt, Exchange, Fields, Response
+from apigw.policy.fields import request_fields, response_fields
+from apigw.policy.forwarded import loops, via
+from apigw.policy.paths import Rewrite
+from apigw.upstream.upstream import Upstream
+
+
+@frozen
+class Timeouts:
+    """
+    Seconds. ``total`` counts from the moment the request is complete to the head of the answer, over all attempts: a
+    long upload or a long answer isn't cut by it.
+    """
+
+    first_byte: float = 15.0
+    idle: float = 60.0
+    total: float = 30.0
+
+
+class Forwarder:
+    """
+    :param rewrite: what the service gets as the path.
+    :param preserve_host: send the client's Host, not the peer's.
+    :param pseudonym: names this instance in Via, by which loops are found too.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        timeouts: Timeouts,
+        rewrite: Rewrite,
+        seconds: Callable[[], float],
+        date: HttpDate,
+        *,
+        preserve_host: bool = True,
+        pseudonym: bytes = b"apigw",
+    ) -> None:
+        self._upstream = upstream
+        self._timeouts = timeouts
+        self._rewrite = rewrite if rewrite.changes else None
+        self._seconds = seconds
+        self._date = date
+        self._preserve_host = preserve_host
+        self._pseudonym = pseudonym
+
+    async def __call__(self, exchange: Exchange) -> Response:
+        request = exchange.request
+        body = request.body
+        if body is not None and body.failure is not None:
+            raise body.failure
+        timeouts = self._timeouts
+        begun = self._seconds()
+        attempt = Attempt(
+            begun,
+            exchange.inform,
+            deadline=begun + timeouts.total if body is None else inf,
+            total_timeout=timeouts.total,
+            first_byte_timeout=timeouts.first_byte,
+            idle_timeout=timeouts.idle,
+        )
+        exchange.attempts.append(attempt)
+        host = request.authority if self._preserve_host else b""
+        path = request.path
+        if self._rewrite is not None:
+            path = self._rewrite.apply(path, exchange.params or {})
+        try:
+            response = await self._upstream.request(
+                request.method, path + request.query, host, self._fields(exchange), body, attempt
+            )
+        except GatewayError as error:
+            attempt.error = error
+            raise
+        finally:
+            attempt.inform = None
+        fields, dated = response_fields(response.fields, response.head.options)
+        if not dated:
+            fields.append((b"Date", self._date.now()))
+        received = b"1.%d" % response.head.minor
+        fields.append((b"Via", via(response.fields, received, self._pseudonym)))
+        response.fields = fields
+        return response
+
+    def _fields(self, exchange: Exchange) -> Fields:
+        """What the service gets: the client's end-to-end fields, then the gateway's own."""
+        request = exchange.request
+        received = request.fields
+        if loops(received, self._pseudonym):
+            raise LoopDetected
+        fields = request_fields(received, request.options)
+        if request.empty_body:
+            fields.append((b"Content-Length", b"0"))
+        fields += exchange.forwarding
+        fields += (
+            (b"Via", via(received, request.version, self._pseudonym)),
+            (b"X-Request-Id", exchange.id),
+            (b"X-Correlation-Id", exchange.correlation_id),
+            (b"X-Gateway-Service", b"apigw"),
+            (b"X-Original-Path", request.path),
+            (b"X-Timeout-Remaining", b"%d" % (self._timeouts.total * 1000.0)),
+        )
+        return fields

@@ -1,0 +1,144 @@
+"""The answer of a peer while it comes in; ``IResponse``, so that it is at home in treq and Twisted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IProtocol, IPushProducer
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IResponse
+from zope.interface import implementer
+
+from apigw.http1.response import LENGTH, NONE, ResponseHead
+from apigw.messages import Fields, Response
+
+if TYPE_CHECKING:
+    from apigw.upstream.connection import PeerConnection
+
+DONE = Failure(ResponseDone())
+"""The reason of a clean end; one object, for building a Failure costs more than a chunk does."""
+
+
+@implementer(IResponse, IPushProducer)
+class PeerResponse(Response):
+    """
+    :param head: as parsed; its fields still hold hop-by-hop ones.
+    :param connection: told to pause, resume and stop while the body comes.
+
+    :ivar delivering: somebody has asked for the body.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_ended",
+        "_pieces",
+        "_protocol",
+        "delivering",
+        "head",
+        "previousResponse",
+        "request",
+    )
+
+    def __init__(self, head: ResponseHead, connection: PeerConnection) -> None:
+        framing = head.framing
+        self.head = head
+        self.status = head.status
+        self.reason = head.reason
+        self.fields: Fields = head.fields
+        self.trailers: Fields = []
+        self.bodyless = framing == NONE
+        self.length = head.content_length if framing == LENGTH else 0 if framing == NONE else None
+        self.body: Any = self
+        self.delivering = False
+        self.request: Any = None
+        self.previousResponse: Any = None
+        self._connection = connection
+        self._pieces: list[bytes] = []
+        self._protocol: IProtocol | None = None
+        self._ended: Failure | None = None
+
+    # -- the connection's side ---------------------------------------------------------------------------------
+
+    def complete(self, body: bytes) -> None:
+        """The whole body came with the head."""
+        self.body = body
+        self._pieces = [body] if body else []
+        self._ended = DONE
+
+    def receive(self, data: bytes) -> None:
+        if self._protocol is None:
+            self._pieces.append(data)
+        else:
+            self._protocol.dataReceived(data)
+
+    def end(self) -> None:
+        """The body is complete."""
+        self._finish(DONE)
+
+    def cut(self, reason: Failure) -> None:
+        """The body will never be complete."""
+        self._finish(reason)
+
+    def _finish(self, reason: Failure) -> None:
+        if self._ended is not None:
+            return
+        self._ended = reason
+        protocol, self._protocol = self._protocol, None
+        if protocol is not None:
+            self.body = b""  # it was this object itself: a cycle would wait for the garbage collector
+            protocol.connectionLost(reason)
+        elif reason is DONE and not self.delivering:
+            # It all came before anybody asked: as good as bytes.
+            self.body = b"".join(self._pieces)
+
+    # -- IResponse ---------------------------------------------------------------------------------------------
+
+    def deliverBody(self, protocol: IProtocol) -> None:
+        self.delivering = True
+        self._protocol = protocol
+        protocol.makeConnection(self)
+        pieces, self._pieces = self._pieces, []
+        for piece in pieces:
+            protocol.dataReceived(piece)
+        if self._ended is not None:
+            self._protocol = None
+            self.body = b""
+            protocol.connectionLost(self._ended)
+        else:
+            self._connection.resume()
+
+    @property
+    def version(self) -> tuple[bytes, int, int]:
+        return (b"HTTP", 1, self.head.minor)
+
+    @property
+    def code(self) -> int:
+        return self.status
+
+    @property
+    def phrase(self) -> bytes:
+        return self.reason
+
+    @property
+    def headers(self) -> Headers:
+        headers = Headers()
+        for name, value in self.fields:
+            headers.addRawHeader(name, value)
+        return headers
+
+    def setPreviousResponse(self, response: Any) -> None:
+        self.previousResponse = response
+
+    # -- IPushProducer, for whoever reads the body ------------------------------------------------------------------
+
+    def pauseProducing(self) -> None:
+        self._connection.pause()
+
+    def resumeProducing(self) -> None:
+        self._connection.resume()
+
+    def stopProducing(self) -> None:
+        self._protocol = None
+        self._connection.stop()

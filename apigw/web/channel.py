@@ -1,0 +1,437 @@
+"""
+One HTTP/1.1 connection of a client: reads requests strictly, one after the other, and writes their answers in order.
+"""
+
+from __future__ import annotations
+
+import socket
+from math import inf
+from typing import TYPE_CHECKING
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, ITCPTransport
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+from twisted.web.iweb import UNKNOWN_LENGTH
+from zope.interface import implementer
+
+from apigw.body import RequestBody
+from apigw.deadline import Deadline
+from apigw.errors import ClientDisconnected, GatewayError, MalformedRequest, RequestTimeout
+from apigw.http1.body import ChunkedDecoder, LengthDecoder
+from apigw.http1.errors import BadMessage
+from apigw.http1.head import find_head
+from apigw.http1.request import RequestHead, parse_request_head
+from apigw.http1.response import serialize_response_head
+from apigw.messages import ClientAddress, Exchange, Fields, Request, Response
+from apigw.web.pump import Pump
+
+if TYPE_CHECKING:
+    from apigw.web.site import Site
+
+MAX_PIPELINED = 65536
+"""Bytes kept of requests that follow the one under way, before the client is paused; one read of the transport."""
+
+MIN_BODY_RATE = 240.0
+"""Bytes a second that a body must average beyond its grace (Kestrel: MinRequestBodyDataRate)."""
+
+LINGER_TIME = 5.0
+"""Seconds in which a refused client may go on sending, so that it reads the answer (nginx: lingering_timeout)."""
+
+PROBE_FIRST, PROBE_LAST = 0.01, 1.0
+"""Seconds between looks at whether a client that has shut down its sending side is still there."""
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@implementer(IHalfCloseableProtocol)
+class Channel(Protocol):
+    """
+    :param site: what all connections of a listener share.
+
+    Also the outlet of the exchange under way; HTTP/1.1 has one at a time.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._settings = site.settings
+        self._deadline = Deadline(site.clock, self._expired, site.settings.timer_period, site.seconds)
+        self._buffer = b""
+        self._searched = 0
+        self._reading = False
+        self._exchange: Exchange | None = None
+        self._decoder: LengthDecoder | ChunkedDecoder | None = None
+        self._body: RequestBody | None = None
+        self._body_begun = 0.0
+        self._paused_at = 0.0
+        self._pump: Pump | None = None
+        self._close_after = False
+        self._lingering = False
+        self._half_closed = False
+        self._paused = False
+        self._gone = False
+
+    # -- the connection ------------------------------------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        transport = self.transport
+        assert transport is not None
+        self._site.opened(self)
+        if ITCPTransport.providedBy(transport):
+            transport.setTcpNoDelay(True)
+        peer = transport.getPeer()
+        self._client = ClientAddress(getattr(peer, "host", ""), getattr(peer, "port", 0), self._site.scheme)
+        self._deadline.set(self._site.seconds() + self._settings.header_timeout)
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008 (Twisted's signature)
+        self._gone = True
+        self._deadline.stop()
+        self._site.closed(self)
+        exchange, self._exchange = self._exchange, None
+        body, self._body, self._decoder = self._body, None, None
+        gone = ClientDisconnected()
+        if body is not None:
+            body.fail(gone)
+        if exchange is not None:
+            self._abandon(exchange, gone)
+
+    def _abandon(self, exchange: Exchange, error: GatewayError) -> None:
+        pump, self._pump = self._pump, None
+        if pump is not None:
+            if exchange.error is None:
+                exchange.error = error
+            pump.stop()
+        else:
+            exchange.cancel(error)
+        exchange.finish(False)
+
+    def readConnectionLost(self) -> None:
+        """
+        The client sends no more: it shut down one direction, or closed both, which looks the same from here.
+
+        An HTTP/1.1 client must take any number of 1xx answers (RFC 9110 section 15.2), and one that has closed
+        answers with a reset. So a 100 tells them apart.
+        """
+        self._half_closed = True
+        exchange = self._exchange
+        if exchange is None or self._decoder is not None:
+            self._drop()
+            return
+        self._close_after = True
+        if not exchange.started and exchange.request.version == b"1.1":
+            self._write(CONTINUE)
+        self._probe(PROBE_FIRST)
+
+    def _probe(self, wait: float) -> None:
+        if self._gone or self._exchange is None:
+            return
+        handle = getattr(self.transport, "socket", None)
+        if handle is not None and handle.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._drop()
+        else:
+            self._site.clock.callLater(wait, self._probe, min(wait * 2.0, PROBE_LAST))
+
+    def writeConnectionLost(self) -> None:
+        """Our own half is shut down; the other one follows, or the linger timer."""
+
+    def close_when_idle(self) -> None:
+        """The gateway is about to stop: end with the answer under way, or now."""
+        self._close_after = True
+        if self._exchange is None and not self._lingering:
+            self._end()
+
+    def drop(self) -> None:
+        """End now, whatever is under way."""
+        self._drop()
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._decoder is not None:
+            self._read_body(data)
+        elif self._lingering or self._gone:
+            return
+        elif self._exchange is not None:
+            self._buffer += data
+            if len(self._buffer) > MAX_PIPELINED:
+                self._pause()
+        else:
+            self._read_heads(self._buffer + data if self._buffer else data)
+
+    def _read_heads(self, data: bytes) -> None:
+        """Begin as many requests as ``data`` holds, while each is answered before the next is begun."""
+        site = self._site
+        limits = self._settings.head_limits
+        self._buffer = b""
+        self._reading = True
+        while data and self._exchange is None and not self._lingering and not self._gone:
+            now = site.seconds()
+            try:
+                end = find_head(data, limits, self._searched)
+                if end < 0:
+                    if not self._searched:
+                        self._deadline.set(now + self._settings.header_timeout)
+                    self._searched = len(data)
+                    break
+                head = parse_request_head(data[:end])
+            except BadMessage as bad:
+                self._refuse(bad, now)
+                data = b""
+                break
+            data = data[end:]
+            self._searched = 0
+            data = self._begin(head, data, now)
+        self._buffer = data
+        self._reading = False
+
+    def _begin(self, head: RequestHead, data: bytes, now: float) -> bytes:
+        """:return: what of ``data`` doesn't belong to this request."""
+        self._deadline.set(inf)
+        self._close_after = self._site.draining or not head.keep_alive
+        path, question, query = head.path.partition(b"?")
+        request = Request(
+            head.method,
+            head.target,
+            path,
+            question + query,
+            head.authority,
+            head.fields,
+            head.options,
+            b"1.1" if head.minor else b"1.0",
+            self._client,
+        )
+        exchange = self._exchange = Exchange(request, self, now)
+        if head.chunked or head.content_length:
+            self._begin_body(head, request, now)
+            if data:
+                self._read_body(data)
+                data, self._buffer = self._buffer, b""
+        elif head.content_length is not None:
+            request.empty_body = True
+        if self._exchange is exchange:
+            self._site.routes.locate(path).render(exchange)
+        return data
+
+    def _begin_body(self, head: RequestHead, request: Request, now: float) -> None:
+        self._body_begun = now
+        if head.chunked:
+            self._decoder = ChunkedDecoder(self._settings.head_limits)
+            length: int | str = UNKNOWN_LENGTH
+        else:
+            assert head.content_length is not None
+            self._decoder = LengthDecoder(head.content_length)
+            length = head.content_length
+        body = self._body = request.body = RequestBody(length, self._pause, self._resume)
+        body.on_failure = self._body_failed
+        request.expects = head.expect_continue
+        if not request.expects:
+            self._deadline.set(now + self._settings.body_idle_timeout)
+
+    def _read_body(self, data: bytes) -> None:
+        decoder, body = self._decoder, self._body
+        assert decoder is not None
+        assert body is not None
+        try:
+            pieces = decoder.feed(data)
+        except BadMessage as bad:
+            body.fail(MalformedRequest(bad.detail, status=bad.status, code=bad.code, close=True))
+            return
+        for piece in pieces:
+            body.feed(piece)
+        if self._decoder is not decoder:
+            return
+        if decoder.done:
+            self._decoder = self._body = None
+            self._deadline.set(inf)
+            self._buffer = decoder.rest
+            body.end(decoder.trailers)
+            self._next()
+        elif not self._paused:
+            now = self._site.seconds()
+            grace = self._settings.body_idle_timeout
+            self._deadline.set(min(now + grace, self._body_begun + grace + body.received / MIN_BODY_RATE))
+
+    def _body_failed(self, error: GatewayError) -> None:
+        """The rest of the body is of no use: what still comes is thrown away until the connection ends."""
+        self._decoder = self._body = None
+        self._deadline.set(inf)
+        self._close_after = self._lingering = True
+        exchange = self._exchange
+        if exchange is not None and exchange.started:
+            exchange.error = error
+            self._drop()
+        else:
+            # Whoever draws the body is told next, and answers.
+            self._resume()
+
+    def _refuse(self, bad: BadMessage, now: float) -> None:
+        """What came isn't HTTP: answer once, in the error shape, and end."""
+        error = MalformedRequest(bad.detail, status=bad.status, code=bad.code, close=True)
+        self._refuse_with(error, now)
+
+    def _refuse_with(self, error: GatewayError, now: float) -> None:
+        self._close_after = self._lingering = True
+        self._deadline.set(inf)
+        request = Request(b"", b"", b"", b"", b"", [], (), b"1.1", self._client)
+        exchange = self._exchange = Exchange(request, self, now)
+        self._site.core.refuse(exchange, error)
+
+    # -- pausing the client -------------------------------------------------------------------------------------
+
+    def _pause(self) -> None:
+        if not self._paused and self.transport is not None and not self._half_closed and not self._gone:
+            self._paused = True
+            self._paused_at = self._site.seconds()
+            if self._decoder is not None:
+                self._deadline.set(inf)
+            self.transport.pauseProducing()
+
+    def _resume(self) -> None:
+        if self._paused and self.transport is not None and not self._half_closed and not self._gone:
+            self._paused = False
+            if self._decoder is not None:
+                now = self._site.seconds()
+                self._body_begun += now - self._paused_at
+                self._deadline.set(now + self._settings.body_idle_timeout)
+            self.transport.resumeProducing()
+
+    # -- answering: the outlet --------------------------------------------------------------------------------------
+
+    def inform(self, exchange: Exchange, status: int, fields: Fields) -> None:
+        """Pass on a 1xx answer; HTTP/1.0 knows none (RFC 9110 section 15.2)."""
+        if exchange is not self._exchange or exchange.started or exchange.request.version != b"1.1":
+            return
+        if status == 100:
+            if self._decoder is not None and not self._paused:
+                now = self._body_begun = self._site.seconds()
+                self._deadline.set(now + self._settings.body_idle_timeout)
+            self._write(CONTINUE)
+        else:
+            self._write(serialize_response_head(status, REASONS.get(status, b""), fields))
+
+    def respond(self, exchange: Exchange, response: Response) -> None:
+        """Send the final answer, as it comes."""
+        if exchange is not self._exchange or exchange.started:
+            return
+        exchange.started = True
+        if self._decoder is not None and response.status >= 300:
+            # Refused before it was read: the rest of the body isn't wanted.
+            self._close_after = True
+        body = response.body
+        fields = response.fields
+        http11 = exchange.request.version == b"1.1"
+        chunked = False
+        if response.length is None and not response.bodyless:
+            if http11:
+                chunked = True
+                fields = [*fields, (b"Transfer-Encoding", b"chunked")]
+            else:
+                self._close_after = True
+        if self._close_after or self._site.draining:
+            self._close_after = True
+            fields = [*fields, (b"Connection", b"close")]
+        elif not http11:
+            fields = [*fields, (b"Connection", b"keep-alive")]
+        head = serialize_response_head(response.status, response.reason, fields)
+        if response.bodyless or exchange.request.method == b"HEAD":
+            self._write(head)
+            self._answered(True)
+        elif isinstance(body, bytes):
+            exchange.sent = len(body)
+            if chunked:
+                body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+            self._write(head + body)
+            self._answered(True)
+        else:
+            self._deadline.set(inf)
+            self._pump = Pump(self, self.transport, exchange, response, head, chunked)
+            self._pump.start(body)
+
+    def stalled(self, waiting: bool) -> None:
+        """For the pump: the client doesn't read, or reads again."""
+        self._deadline.set(self._site.seconds() + self._settings.write_idle_timeout if waiting else inf)
+
+    def pumped(self, exchange: Exchange, complete: bool) -> None:
+        """For the pump: the body is written, or was cut."""
+        self._pump = None
+        if exchange is self._exchange:
+            self._answered(complete)
+
+    def _write(self, data: bytes) -> None:
+        if self.transport is not None and not self._gone:
+            self.transport.write(data)
+
+    def _answered(self, complete: bool) -> None:
+        exchange, self._exchange = self._exchange, None
+        assert exchange is not None
+        exchange.finish(complete)
+        if not complete:
+            # A cut has to be seen as one, whatever the framing: reset, don't end.
+            self._drop()
+        elif self._lingering or self._decoder is not None:
+            body, self._body, self._decoder = self._body, None, None
+            if body is not None:
+                body.fail(ClientDisconnected())
+            self._linger()
+        elif self._close_after:
+            self._end()
+        else:
+            self._deadline.set(self._site.seconds() + self._settings.keepalive_timeout)
+            self._next()
+
+    def _next(self) -> None:
+        """Go on with what the client sent meanwhile, if nothing is under way."""
+        if self._exchange is None and not self._gone:
+            self._resume()
+            if self._buffer and not self._reading:
+                data, self._buffer = self._buffer, b""
+                self._read_heads(data)
+
+    # -- ending -----------------------------------------------------------------------------------------------------
+
+    def _expired(self) -> None:
+        exchange = self._exchange
+        if self._lingering or self._gone or self._half_closed:
+            self._drop()
+        elif self._decoder is not None and self._body is not None and (exchange is None or not exchange.started):
+            self._body.fail(RequestTimeout("The body came too slowly.", close=True))
+        elif exchange is not None:
+            exchange.error = ClientDisconnected("The client did not read the answer.")
+            self._drop()
+        elif self._searched:
+            self._buffer = b""
+            error = RequestTimeout("The head of the request came too slowly.", close=True)
+            self._refuse_with(error, self._site.seconds())
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        """Close once all is written; a client that doesn't read it is cut off in time."""
+        self._lingering = True
+        self._deadline.set(self._site.seconds() + self._settings.write_idle_timeout)
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+    def _linger(self) -> None:
+        """
+        Close our half and read on for a while: to close with bytes unread would reset the connection, and the client
+        might never see the answer (RFC 9112 section 9.6).
+        """
+        self._lingering = True
+        self._buffer = b""
+        self._resume()
+        self._deadline.set(self._site.seconds() + LINGER_TIME)
+        if self.transport is None or self._gone:
+            return
+        close_half = getattr(self.transport, "loseWriteConnection", None)
+        if close_half is None or self._half_closed:
+            self.transport.loseConnection()
+        else:
+            close_half()
+
+    def _drop(self) -> None:
+        if self.transport is not None and not self._gone:
+            self.transport.abortConnection()
+
+
+REASONS = {102: b"Processing", 103: b"Early Hints"}

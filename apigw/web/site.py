@@ -1,0 +1,108 @@
+"""What all connections of one listener share: the factory of channels, their settings, and their orderly end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
+from twisted.internet.protocol import ServerFactory
+
+from apigw.core import GatewayCore
+from apigw.http1.head import HeadLimits
+from apigw.routes import GatewayRoutes
+from apigw.web.channel import Channel
+
+
+@frozen
+class ChannelSettings:
+    """
+    :ivar header_timeout: seconds from the first byte of a head to its last.
+    :ivar body_idle_timeout: seconds without a byte of a body, and the grace before its least rate counts.
+    :ivar keepalive_timeout: seconds between requests.
+    :ivar write_idle_timeout: seconds in which a client must read what is waiting for it.
+    """
+
+    head_limits: HeadLimits = HeadLimits()
+    header_timeout: float = 10.0
+    body_idle_timeout: float = 30.0
+    keepalive_timeout: float = 60.0
+    write_idle_timeout: float = 60.0
+
+    @property
+    def timer_period(self) -> float:
+        return min(self.header_timeout, self.body_idle_timeout, self.keepalive_timeout, self.write_idle_timeout)
+
+
+class Site(ServerFactory):
+    """
+    :param scheme: ``http`` or ``https``, as clients see this listener.
+
+    :ivar draining: the gateway is about to stop; each answer is its connection's last.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        routes: GatewayRoutes,
+        core: GatewayCore,
+        settings: ChannelSettings,
+        clock: IReactorTime,
+        scheme: bytes = b"http",
+        seconds: Callable[[], float] = monotonic,
+    ) -> None:
+        self.routes = routes
+        self.core = core
+        self.settings = settings
+        self.clock = clock
+        self.scheme = scheme
+        self.seconds = seconds
+        self.draining = False
+        self._channels: set[Channel] = set()
+        self._drained: Deferred[None] | None = None
+
+    def buildProtocol(self, addr: IAddress | None) -> IProtocol:
+        channel = Channel(self)
+        channel.factory = self
+        return channel
+
+    def opened(self, channel: Channel) -> None:
+        self._channels.add(channel)
+
+    def closed(self, channel: Channel) -> None:
+        self._channels.discard(channel)
+        if self._drained is not None and not self._channels:
+            drained, self._drained = self._drained, None
+            drained.callback(None)
+
+    def drain(self, timeout: float) -> Deferred[None]:
+        """
+        End every connection with the answer under way, the idle ones now.
+
+        :param timeout: seconds after which the others are cut.
+        :return: fires when none is left.
+        """
+        self.draining = True
+        drained: Deferred[None] = Deferred()
+        if not self._channels:
+            drained.callback(None)
+            return drained
+        self._drained = drained
+        timer = self.clock.callLater(timeout, self.abort)
+
+        def stop_timer(_: None) -> None:
+            if timer.active():
+                timer.cancel()
+
+        drained.addCallback(stop_timer)
+        for channel in list(self._channels):
+            channel.close_when_idle()
+        return drained
+
+    def abort(self) -> None:
+        """Cut every connection."""
+        for channel in list(self._channels):
+            channel.drop()

@@ -1,0 +1,194 @@
+"""The whole path in memory, under Twisted's Clock: clients and services are byte pipes that a test holds both ends of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from apigw.core import GatewayCore
+from apigw.dates import HttpDate
+from apigw.messages import Exchange
+from apigw.pipeline import Route, Stage
+from apigw.routes import GatewayRoutes, Place
+from apigw.upstream.connection import PeerConnection
+from apigw.upstream.forwarder import Forwarder, Timeouts
+from apigw.upstream.peer import Peer
+from apigw.upstream.pool import Pool, PoolSettings
+from apigw.upstream.upstream import Upstream
+from apigw.web.channel import Channel
+from apigw.web.problem import Problem
+from apigw.web.site import ChannelSettings, Site
+
+
+@implementer(ITCPTransport)
+class Pipe:
+    """
+    One end of a connection.
+
+    :ivar written: bytes that came out and were not taken yet.
+    :ivar closed: empty, or how it ended: ``lost`` in order, ``aborted`` by a reset.
+    :ivar half_closed: no more will be written.
+    :ivar paused: the other side doesn't want to read.
+    """
+
+    disconnecting = False
+
+    def __init__(self, protocol: Any) -> None:
+        self.protocol = protocol
+        self.written = b""
+        self.closed = ""
+        self.half_closed = False
+        self.paused = False
+        self.producer: Any = None
+        protocol.makeConnection(self)
+
+    def take(self) -> bytes:
+        """What was written since the last call."""
+        written, self.written = self.written, b""
+        return written
+
+    def feed(self, data: bytes) -> None:
+        """Bytes arrive."""
+        assert not self.closed
+        self.protocol.dataReceived(data)
+
+    def end(self) -> None:
+        """The far side closes in order."""
+        self._over("ended", ConnectionDone())
+
+    def reset(self) -> None:
+        """The far side resets."""
+        self._over("reset", ConnectionLost())
+
+    def shut(self) -> None:
+        """The far side sends no more."""
+        self.protocol.readConnectionLost()
+
+    def _over(self, how: str, reason: Exception) -> None:
+        if not self.closed:
+            self.closed = how
+            if self.producer is not None:
+                self.producer.stopProducing()
+            self.protocol.connectionLost(Failure(reason))
+
+    def write(self, data: bytes) -> None:
+        if not self.closed and not self.half_closed:
+            self.written += data
+
+    def writeSequence(self, data: Sequence[bytes]) -> None:
+        self.write(b"".join(data))
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        assert self.producer is None
+        assert streaming
+        self.producer = producer
+
+    def unregisterProducer(self) -> None:
+        self.producer = None
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+
+    def stopProducing(self) -> None:
+        self.loseConnection()
+
+    def loseConnection(self) -> None:
+        self._over("lost", ConnectionDone())
+
+    def abortConnection(self) -> None:
+        self._over("aborted", ConnectionAborted())
+
+    def loseWriteConnection(self) -> None:
+        self.half_closed = True
+
+    def getPeer(self) -> IPv4Address:
+        return IPv4Address("TCP", "192.0.2.7", 40000)
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", "192.0.2.1", 80)
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Nothing is delayed here."""
+
+    def getTcpNoDelay(self) -> bool:
+        return True
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """Nothing dies here."""
+
+    def getTcpKeepAlive(self) -> bool:
+        return False
+
+
+class Memory:
+    """
+    A gateway with one service of one peer, in memory.
+
+    :ivar dials: connections the gateway made to the service.
+    :ivar done: exchanges that ended, in order.
+    """
+
+    def __init__(
+        self,
+        *,
+        stages: Sequence[Stage] = (),
+        settings: ChannelSettings | None = None,
+        pool: PoolSettings | None = None,
+        timeouts: Timeouts | None = None,
+        max_queue: int = 10,
+        queue_timeout: float = 1.0,
+        across: Callable[[Exchange], Any] | None = None,
+    ) -> None:
+        self.clock = Clock()
+        self.done: list[Exchange] = []
+        self.dials: list[Pipe] = []
+        self.refuse_dials: Exception | None = None
+        self.hang_dials = False
+        seconds = self.clock.seconds
+        self.upstream = Upstream("memory", self.clock, seconds, max_queue, queue_timeout)
+        self.pool = Pool(self._dial, self.clock, seconds, pool or PoolSettings(), freed=self.upstream.freed)
+        self.upstream.peers = [Peer("peer:80", b"http://peer:80", b"peer:80", self.pool)]
+        outer = self
+
+        class Note(Stage):
+            def done(self, exchange: Exchange) -> None:
+                outer.done.append(exchange)
+
+        every = (Note(), *stages)
+        self.across = across or Forwarder(self.upstream, timeouts or Timeouts(), seconds)
+        self.route = Route("memory", "memory", every, self.across)
+        refused = Route("refused", "", every, self._refuse)
+        core = GatewayCore(lambda exchange: self.route, refused, Problem(False, "apigw", HttpDate()))
+        self.site = Site(GatewayRoutes(Place(core)), core, settings or ChannelSettings(), self.clock, seconds=seconds)
+
+    @staticmethod
+    def _refuse(exchange: Exchange) -> Any:
+        assert exchange.error is not None
+        raise exchange.error
+
+    def _dial(self, factory: Any, timeout: float) -> Any:
+        if self.refuse_dials is not None:
+            factory.clientConnectionFailed(None, Failure(self.refuse_dials))
+        elif not self.hang_dials:
+            self.dials.append(Pipe(factory.buildProtocol(None)))
+        return self
+
+    def disconnect(self) -> None:
+        """Part of IConnector."""
+
+    def client(self) -> Pipe:
+        """A new client connection."""
+        return Pipe(self.site.buildProtocol(None))
+
+
+__all__ = ["Channel", "Memory", "PeerConnection", "Pipe"]

@@ -31,4 +31,4 @@ def _poll(self: Any, timeout: float | None) -> None:
 def lean(reactor: Any) -> None:
     """Let ``reactor`` run the shorter loop, if it is the stock epoll reactor; any other is left as it is."""
     if type(reactor) is EPollReactor:
-        reactor.doIteration = MethodType(_poll, reactor)
+        vars(reactor)["doIteration"] = MethodType(_poll, reactor)

@@ -26,7 +26,7 @@ class Place(Resource):
         self._core = core
         self._route = route
 
-    def render(self, request: Exchange) -> int:  # type: ignore[override]
+    def render(self, request: Exchange) -> int:
         self._core.handle(request, self._route)
         return NOT_DONE_YET
 

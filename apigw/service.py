@@ -56,8 +56,8 @@ AUTH_REWRITE = "/api/auth"
 
 GC_THRESHOLDS = (10_000, 20, 50)
 """
-Requests leave no cyclic garbage, so the collector has little to find; with the stock threshold of 700 it took 8 % of the
-time of a request.
+Requests leave no cyclic garbage, so the collector has little to find; with the stock threshold of 700 it took 8 % of
+the time of a request.
 """
 
 CUT_WAIT = 2.0
@@ -265,7 +265,7 @@ class Gateway(MultiService):
         :return: fires when all is ended; bounded by ``drain_timeout`` and a little.
         """
         self._draining = True
-        closing = [maybeDeferred(port.stopListening) for port in self._ports]
+        closing: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._ports]
         closing += [site.drain(self._config.gateway.drain_timeout) for site in self._sites]
         ended = gatherResults(closing, consumeErrors=True)
         ended.addBoth(self._close_rest)

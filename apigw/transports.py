@@ -1,13 +1,14 @@
 """
 TCP and UNIX transports that write at once.
 
-Twisted's ``FileDescriptor.write`` never sends: it arms the writer, goes round the loop, sends and disarms, which costs two
-``epoll_ctl`` calls a write and about 9 us. These try ``send`` first when nothing is waiting, and fall back to the stock
-path for what the kernel doesn't take.
+Twisted's ``FileDescriptor.write`` never sends: it arms the writer, goes round the loop, sends and disarms, which costs
+two ``epoll_ctl`` calls a write and about 9 us. These try ``send`` first when nothing is waiting, and fall back to the
+stock path for what the kernel doesn't take.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet import tcp, unix
@@ -44,7 +45,7 @@ class _WritesAtOnce:
     def write_later(self: Any, data: bytes) -> None:
         FileDescriptor.write(self, data)
 
-    def writeSequence(self: Any, iovec: list[bytes]) -> None:
+    def writeSequence(self: Any, iovec: Iterable[bytes]) -> None:
         self.write(b"".join(iovec))
 
 
@@ -65,12 +66,12 @@ class PromptUnixClient(_WritesAtOnce, unix.Client):
 
 
 class _Connector(tcp.Connector):
-    def _makeTransport(self) -> tcp.Client:
+    def _makeTransport(self) -> Any:
         return PromptClient(self.host, self.port, self.bindAddress, self, self.reactor)
 
 
 class _UnixConnector(unix.Connector):
-    def _makeTransport(self) -> unix.Client:
+    def _makeTransport(self) -> Any:
         return PromptUnixClient(self.address, self, self.reactor, self.checkPID)
 
 
@@ -83,7 +84,7 @@ def connect_tcp(reactor: Any, host: str, port: int, factory: Any, timeout: float
 
 def connect_unix(reactor: Any, path: str, factory: Any, timeout: float) -> IConnector:
     """As ``IReactorUNIX.connectUNIX``."""
-    connector = _UnixConnector(path, factory, timeout, reactor)
+    connector = _UnixConnector(path, factory, timeout, reactor, 0)
     connector.connect()
     return connector
 

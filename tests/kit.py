@@ -1,4 +1,4 @@
-"""The whole path in memory, under Twisted's Clock: clients and services are byte pipes that a test holds both ends of."""
+"""The whole path in memory, under Twisted's Clock: clients and services are pipes of which a test holds an end."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class PeerAgent:
         self._start = len(origin)
         self._pool = pool
 
-    def request(
+    def request(  # type: ignore[override]  # more is accepted, and what comes back is an IResponse
         self,
         method: bytes,
         uri: bytes,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from typing import Any
 from typing import Protocol as TypingProtocol
 
 from twisted.internet.defer import Deferred
@@ -78,6 +79,8 @@ class PeerConnection(Protocol):
     :ivar served: requests sent.
     """
 
+    transport: Any  # ITransport with IConsumer and IPushProducer; None until connected
+
     def __init__(
         self,
         owner: Owner,
@@ -140,7 +143,6 @@ class PeerConnection(Protocol):
         answer = self._answer = Deferred(self._cancelled)
         if body is None:
             self._await_answer()
-            assert self.transport is not None
             self.transport.write(serialize_request_head(method, target, fields))
         else:
             self._send_with_body(method, target, fields, body)
@@ -148,11 +150,7 @@ class PeerConnection(Protocol):
 
     def _send_with_body(self, method: bytes, target: bytes, fields: Fields, body: RequestBody) -> None:
         self._chunked = body.length == UNKNOWN_LENGTH
-        if self._chunked:
-            framing = (b"Transfer-Encoding", b"chunked")
-        else:
-            framing = (b"Content-Length", b"%d" % body.length)
-        assert self.transport is not None
+        framing = (b"Transfer-Encoding", b"chunked") if self._chunked else (b"Content-Length", str(body.length).encode())
         assert self._attempt is not None
         self._upload = body
         self._deadline.set(inf)
@@ -172,7 +170,6 @@ class PeerConnection(Protocol):
             data = encode_chunk(data)
         if self._head:
             data, self._head = self._head + data, b""
-        assert self.transport is not None
         self.transport.write(data)
 
     def registerProducer(self, producer: object, streaming: bool) -> None:
@@ -201,7 +198,6 @@ class PeerConnection(Protocol):
 
     def _flush_head(self) -> None:
         head, self._head = self._head, b""
-        assert self.transport is not None
         self.transport.write(head)
 
     def _upload_done(self, _: None) -> None:

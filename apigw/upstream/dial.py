@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.interfaces import IConnector, IOpenSSLClientConnectionCreator
-from twisted.internet.protocol import ClientFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from apigw.transports import connect_tcp, connect_unix
@@ -15,14 +14,14 @@ from apigw.upstream.pool import Dial
 def tcp(reactor: Any, host: str, port: int) -> Dial:
     """:param host: an address or a name; a name is resolved for each new connection."""
 
-    def dial(factory: ClientFactory, timeout: float) -> IConnector:
+    def dial(factory: Any, timeout: float) -> IConnector:
         return connect_tcp(reactor, host, port, factory, timeout)
 
     return dial
 
 
 def unix(reactor: Any, path: str) -> Dial:
-    def dial(factory: ClientFactory, timeout: float) -> IConnector:
+    def dial(factory: Any, timeout: float) -> IConnector:
         return connect_unix(reactor, path, factory, timeout)
 
     return dial
@@ -35,16 +34,7 @@ def tls(plain: Dial, creator: IOpenSSLClientConnectionCreator, reactor: Any) -> 
     :param creator: from ``optionsForClientTLS``, which checks the peer's name.
     """
 
-    def dial(factory: ClientFactory, timeout: float) -> IConnector:
-        return plain(_Tls(creator, factory, reactor), timeout)
+    def dial(factory: Any, timeout: float) -> IConnector:
+        return plain(TLSMemoryBIOFactory(creator, True, factory, reactor), timeout)
 
     return dial
-
-
-class _Tls(TLSMemoryBIOFactory):
-    """Tells the plain factory about failed connections too, which the stock wrapper passes on already."""
-
-    noisy = False
-
-    def __init__(self, creator: IOpenSSLClientConnectionCreator, factory: ClientFactory, reactor: Any) -> None:
-        super().__init__(creator, True, factory, reactor)

@@ -39,7 +39,7 @@ class PoolSettings:
 class Dial(Protocol):
     """Starts a connection; what it makes is told to the factory. A wrapper for TLS is part of it."""
 
-    def __call__(self, factory: ClientFactory, timeout: float) -> IConnector: ...
+    def __call__(self, factory: Any, timeout: float) -> IConnector: ...
 
 
 class Pool:

@@ -98,7 +98,7 @@ class PeerResponse(Response):
     def deliverBody(self, protocol: IProtocol) -> None:
         self.delivering = True
         self._protocol = protocol
-        protocol.makeConnection(self)
+        protocol.makeConnection(self)  # type: ignore[arg-type]  # a producer, as IResponse has it
         pieces, self._pieces = self._pieces, []
         for piece in pieces:
             protocol.dataReceived(piece)

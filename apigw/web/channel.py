@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import socket
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, ITCPTransport
@@ -52,6 +52,8 @@ class Channel(Protocol):
     Also the outlet of the exchange under way; HTTP/1.1 has one at a time.
     """
 
+    transport: Any  # ITransport with IConsumer and IPushProducer; None until connected
+
     def __init__(self, site: Site) -> None:
         self._site = site
         self._settings = site.settings
@@ -75,7 +77,6 @@ class Channel(Protocol):
 
     def connectionMade(self) -> None:
         transport = self.transport
-        assert transport is not None
         self._site.opened(self)
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)

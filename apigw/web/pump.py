@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from zope.interface import implementer
 
+from apigw.errors import GatewayError
 from apigw.http1.body import encode_chunk, encode_last_chunk
 from apigw.messages import DeliverableBody, Exchange, Response
 
@@ -87,7 +88,7 @@ class Pump:
         if complete:
             self._write(encode_last_chunk(self._response.trailers) if self._chunked else b"")
         else:
-            if self._exchange.error is None and hasattr(reason.value, "code"):
+            if self._exchange.error is None and isinstance(reason.value, GatewayError):
                 self._exchange.error = reason.value
             if self._head:
                 self._write(b"")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import ServerFactory
 
 from apigw.core import GatewayCore
@@ -25,7 +25,7 @@ class ChannelSettings:
     :ivar write_idle_timeout: seconds in which a client must read what is waiting for it.
     """
 
-    head_limits: HeadLimits = HeadLimits()
+    head_limits: HeadLimits = field(factory=HeadLimits)
     header_timeout: float = 10.0
     body_idle_timeout: float = 30.0
     keepalive_timeout: float = 60.0
@@ -64,7 +64,7 @@ class Site(ServerFactory):
         self._channels: set[Channel] = set()
         self._drained: Deferred[None] | None = None
 
-    def buildProtocol(self, addr: IAddress | None) -> IProtocol:
+    def buildProtocol(self, addr: IAddress | None) -> Channel:
         channel = Channel(self)
         channel.factory = self
         return channel

@@ -1,0 +1,169 @@
+"""
+Where the gateway listens: Twisted's endpoint descriptions, checked without a reactor.
+
+Source: twisted.internet.endpoints, serverFromString, of which these are the stream servers without a protocol inside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from attrs import field, frozen
+
+from apigw.config.addresses import parse_host
+from apigw.config.kind import Kind
+from apigw.config.problems import did_you_mean
+
+POSITIONAL = {
+    "tcp": ("port", "interface", "backlog"),
+    "tcp6": ("port", "backlog", "interface"),
+    "unix": ("address", "mode", "backlog", "lockfile"),
+    "systemd": ("domain", "index", "name"),
+}
+"""The arguments of each kind of endpoint in the order in which they may stand without their names."""
+
+INSTEAD = {
+    "ssl": "write tcp:PORT; TLS listeners are not supported by this version",
+    "tls": "write tcp:PORT; TLS listeners are not supported by this version",
+    "haproxy": "write tcp:PORT; the PROXY protocol is not supported by this version",
+    "fd": "write systemd:domain=INET:index=0 for an inherited socket",
+    "http": "write tcp:PORT",
+    "https": "write tcp:PORT; TLS listeners are not supported by this version",
+}
+
+WILDCARDS = ("", "0.0.0.0", "::")
+
+
+@frozen
+class ListenEndpoint:
+    """
+    :ivar text: for ``twisted.internet.endpoints.serverFromString``.
+    :ivar family: ``tcp``, ``tcp6``, ``unix`` or ``systemd``.
+    :ivar port: 0 lets the kernel choose; None but for ``tcp`` and ``tcp6``.
+    :ivar interface: address to listen on, empty for all of them.
+    :ivar path: of a UNIX socket.
+    """
+
+    text: str = field(eq=True)
+    family: str
+    port: int | None = None
+    interface: str = ""
+    path: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+    def overlaps(self, other: ListenEndpoint) -> bool:
+        """Both can't be listened on at once."""
+        if self.family != other.family:
+            return False
+        if self.family == "systemd":
+            return self.text == other.text
+        if self.family == "unix":
+            return self.path == other.path
+        if not self.port or self.port != other.port:
+            return False
+        either = (self.interface, other.interface)
+        return self.interface == other.interface or any(interface in WILDCARDS for interface in either)
+
+
+def _split(text: str) -> Iterator[tuple[str, str]]:
+    """Arguments as name and value, the name empty where there is none; a backslash quotes what follows it."""
+    name, current = "", ""
+    escaped = named = False
+    for character in text:
+        if escaped or character not in "\\:=":
+            current += character
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif character == ":":
+            yield name, current
+            name, current, named = "", "", False
+        elif named:
+            current += character
+        else:
+            name, current, named = current, "", True
+    if escaped:
+        raise ValueError(f"{text!r} ends with a backslash, which belongs before a character")
+    yield name, current
+
+
+def parse_endpoint(text: str) -> ListenEndpoint:
+    (named, family), *rest = _split(text)
+    if re.fullmatch("[0-9]{1,5}", text):
+        raise ValueError(f"{text!r} is only a port, write tcp:{text}")
+    if family in INSTEAD:
+        raise ValueError(f"{text!r} is not a plain endpoint, {INSTEAD[family]}")
+    if named or family not in POSITIONAL:
+        hint = did_you_mean(family, POSITIONAL) or ", write for example tcp:8080"
+        raise ValueError(f"{text!r} is not an endpoint{hint}")
+    arguments = _arguments(text, family, rest)
+    if family == "systemd":
+        if "domain" not in arguments or ("index" in arguments) == ("name" in arguments):
+            raise ValueError(
+                f"{text!r} needs a domain and either an index or a name, such as systemd:domain=INET:index=0"
+            )
+        if arguments["domain"] not in ("INET", "INET6", "UNIX"):
+            raise ValueError(f"{arguments['domain']!r} is not a domain, write INET, INET6 or UNIX")
+        _number(arguments, "index", 0, 65535)
+        return ListenEndpoint(text, family)
+    _number(arguments, "backlog", 1, 65535)
+    if family == "unix":
+        path = arguments.get("address", "")
+        if not path:
+            raise ValueError(f"{text!r} has no path, write for example unix:/run/apigw.sock")
+        if not re.fullmatch("[0-7]{3,4}", arguments.get("mode", "666")):
+            raise ValueError(f"mode {arguments['mode']!r} is not a file mode, such as 660")
+        _number(arguments, "lockfile", 0, 1)
+        return ListenEndpoint(text, family, path=path)
+    if "port" not in arguments:
+        raise ValueError(f"{text!r} has no port, write for example {family}:8080")
+    port = _number(arguments, "port", 0, 65535)
+    interface = arguments.get("interface", "")
+    if interface:
+        try:
+            interface = parse_host(f"[{interface}]" if ":" in interface else interface)
+        except ValueError:
+            raise ValueError(f"interface {interface!r} is not an address to listen on, such as 127.0.0.1") from None
+    return ListenEndpoint(text, family, port, interface)
+
+
+def _arguments(text: str, family: str, rest: list[tuple[str, str]]) -> dict[str, str]:
+    names = POSITIONAL[family]
+    found: dict[str, str] = {}
+    for place, (given, value) in enumerate(rest):
+        if not given and place >= len(names):
+            hint = r"; in an IPv6 address write \: for each colon" if "::" in text else ""
+            raise ValueError(f"{text!r} has more arguments than {family} takes{hint}")
+        name = given or names[place]
+        if name not in names:
+            hint = did_you_mean(name, names) or f", it takes {', '.join(names)}"
+            raise ValueError(f"{family} takes no {name!r}{hint}")
+        if name in found:
+            hint = r"; in an IPv6 address write \: for each colon" if "::" in text else ""
+            raise ValueError(f"{text!r} gives {name} twice{hint}")
+        found[name] = value
+    return found
+
+
+def _number(arguments: dict[str, str], name: str, low: int, high: int) -> int:
+    value = arguments.get(name, str(low))
+    if not re.fullmatch("[0-9]{1,6}", value) or not low <= int(value) <= high:
+        raise ValueError(f"{name} {value!r} is not a whole number from {low} to {high}")
+    return int(value)
+
+
+def parse_port(text: str) -> ListenEndpoint:
+    """As the founding system's PORT has it: all interfaces."""
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
+        raise ValueError(f"{text!r} is not a port, write a whole number from 0 to 65535")
+    return parse_endpoint(f"tcp:{text}")
+
+
+ENDPOINT: Kind[ListenEndpoint] = Kind(
+    "[endpoint](https://docs.twisted.org/en/stable/core/howto/endpoints.html#servers): `tcp:PORT`, `tcp6:PORT`,"
+    " `unix:PATH`, `systemd:domain=INET:index=0`",
+    parse_endpoint,
+)

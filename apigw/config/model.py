@@ -1,0 +1,289 @@
+"""
+The configuration as values: one frozen class for each kind of section, each option declared once.
+
+The loader, ``--check``, ``--show``, etc/gw.reference.ini and docs/configuration.md follow from what stands here.
+"""
+
+# ruff: noqa: RUF009 (option, group and section are attrs fields)
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network
+
+from attrs import field, frozen
+
+from apigw.config.addresses import PEERS, PeerAddress
+from apigw.config.endpoints import ENDPOINT, ListenEndpoint, parse_endpoint, parse_port
+from apigw.config.files import CA_FILE, CERTIFICATE_FILE, LOG
+from apigw.config.kind import choice, list_of
+from apigw.config.matching import (
+    FIELDS,
+    HOSTS,
+    METHOD_LIST,
+    PATH,
+    PREFIX,
+    REWRITE,
+    FieldMatch,
+    PathPattern,
+    Rewrite,
+)
+from apigw.config.names import NAME, SERVER_NAME
+from apigw.config.option import Variable, group, option, section, sections
+from apigw.config.problems import Origin
+from apigw.config.units import (
+    DURATION,
+    NETWORK,
+    SIZE,
+    SWITCH,
+    WORKERS,
+    integer,
+    parse_body_parser_size,
+    parse_milliseconds,
+    size_between,
+)
+
+
+@frozen(kw_only=True)
+class GatewaySection:
+    """What holds for the gateway as a whole."""
+
+    workers: int = option(WORKERS, default=1, help="Processes that share the listeners.")
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = option(
+        list_of(NETWORK),
+        default=(),
+        unset="none",
+        example="10.0.0.0/8, 192.168.1.7",
+        help="Whose `X-Forwarded-For` and `Forwarded` fields count.",
+    )
+    drain_timeout: float = option(
+        DURATION,
+        default=30.0,
+        variable=Variable("SHUTDOWN_TIMEOUT_MS", parse_milliseconds),
+        help="How long a stop waits for requests in flight.",
+    )
+    max_header_size: int = option(
+        size_between(1024, 1024**2), default=16384, help="Bytes of the head of a request; 431 past it."
+    )
+    max_body: int = option(
+        SIZE,
+        default=1024**2,
+        variable=Variable("BODY_SIZE_LIMIT", parse_body_parser_size),
+        help="Bytes of the body of a request; 413 past it. `0` is no cap.",
+    )
+    header_timeout: float = option(
+        DURATION, default=10.0, help="From the first byte of a request to the end of its head; 408 past it."
+    )
+    body_idle_timeout: float = option(
+        DURATION, default=30.0, help="Without a byte of a request's body that is due; 408 past it."
+    )
+    keepalive_timeout: float = option(
+        DURATION, default=60.0, help="Between two requests on one connection; it is closed past it."
+    )
+    write_idle_timeout: float = option(
+        DURATION,
+        default=60.0,
+        help="In which a client takes nothing of the answer that waits for it; it is cut past it.",
+    )
+    error_format: str = option(
+        choice("problem", "envelope"),
+        default="problem",
+        help="The gateway's own errors: RFC 9457 problem details, or `{success: false, error: {...}}`. A client's"
+        " `Accept` may choose the other.",
+    )
+    access_log: str = option(
+        LOG,
+        default="-",
+        help="Where a JSON line for each request goes: standard output, syslog, a file (reopened on SIGHUP and"
+        " SIGUSR1), or nowhere.",
+    )
+    log_query: str = option(
+        choice("redacted", "full", "none"),
+        default="redacted",
+        help="What the access log has of query strings: the names alone, all of it, or nothing.",
+    )
+    response_time_header: bool = option(SWITCH, default=True, help="Send `x-response-time` with each answer.")
+    target_service_header: bool = option(SWITCH, default=True, help="Send `x-target-service` with each answer.")
+
+
+@frozen(kw_only=True)
+class ListenerSection:
+    """Where clients connect. Without any such section there is `[listener:default]`."""
+
+    name: str
+    endpoint: ListenEndpoint = option(
+        ENDPOINT,
+        default=parse_endpoint("tcp:8080"),
+        variable=Variable("PORT", parse_port),
+        help="What to listen on; port 0 lets the kernel choose.",
+    )
+
+
+@frozen(kw_only=True)
+class ServiceTimeouts:
+    connect: float = option(DURATION, default=2.0, help="To connect to a peer, its TLS handshake included.")
+    first_byte: float = option(DURATION, default=15.0, help="From the end of the request to the head of the answer.")
+    idle: float = option(DURATION, default=60.0, help="Without a byte of the answer's body.")
+    total: float = option(DURATION, default=30.0, help="For the whole request, up to the head of the answer.")
+
+
+@frozen(kw_only=True)
+class ServiceTls:
+    ca: str | None = option(
+        CA_FILE,
+        default=None,
+        unset="the system's authorities",
+        example="/etc/apigw/tls/services-ca.pem",
+        help="The authorities that may have signed the certificates of `https://` peers.",
+    )
+    client_cert: str | None = option(
+        CERTIFICATE_FILE,
+        default=None,
+        unset="none",
+        example="/etc/apigw/tls/gateway.pem",
+        help="The certificate that the gateway shows to `https://` peers, and its key.",
+    )
+    server_name: str | None = option(
+        SERVER_NAME,
+        default=None,
+        unset="the host of the URL",
+        example="user.internal",
+        help="The name to ask for, and to find in the certificate.",
+    )
+
+
+@frozen(kw_only=True)
+class ServiceSection:
+    """A service behind the gateway: its addresses, and how requests get there."""
+
+    name: str
+    urls: tuple[PeerAddress, ...] = option(
+        PEERS,
+        example="http://10.0.0.1:9001 weight=2, http://10.0.0.2:9001",
+        variable=Variable("{NAME}_SERVICE_URL", PEERS.parse),
+        help="The peers, and their shares of the requests.",
+    )
+    preserve_host: bool = option(
+        SWITCH, default=True, help="Send the client's `Host` on; else the host and port of the peer."
+    )
+    max_connections: int = option(integer(1, 65535), default=100, help="Connections to each peer.")
+    max_queue: int = option(
+        integer(0, 1_000_000), default=200, help="Requests that wait for a connection; 503 for one more."
+    )
+    queue_timeout: float = option(DURATION, default=1.0, help="How long they wait; 503 past it.")
+    timeout: ServiceTimeouts = group(ServiceTimeouts)
+    tls: ServiceTls = group(ServiceTls)
+
+
+@frozen(kw_only=True)
+class RouteTimeouts:
+    total: float | None = option(
+        DURATION, default=None, unset="the service's", example="5s", help="As the service's `timeout.total`."
+    )
+
+
+@frozen(kw_only=True)
+class RouteSection:
+    """Which requests go where. Of the routes that match a request the most specific one wins."""
+
+    name: str
+    path: PathPattern = option(
+        PATH,
+        example="/api/v1/users",
+        help="A prefix, by whole segments; `=/exact` is that path alone; `{id}` is any one segment; `*` at the end"
+        " is all the rest, of which there must be some.",
+    )
+    host: tuple[str, ...] = option(
+        HOSTS,
+        default=(),
+        unset="any",
+        example="api.example.com, *.example.com",
+        help="Hosts; `*.` stands for one label or more.",
+    )
+    methods: tuple[str, ...] = option(METHOD_LIST, default=(), unset="any", example="GET, POST", help="Methods.")
+    headers: tuple[FieldMatch, ...] = option(
+        FIELDS, default=(), unset="any", example="X-Canary: yes", help="Fields with the values that they must have."
+    )
+    service: str = option(NAME, refers_to="service", example="user", help="The service that answers.")
+    strip_prefix: str | None = option(
+        PREFIX,
+        default=None,
+        unset="nothing",
+        example="/api/v1",
+        help="What is taken off the path before it is sent to the service; a beginning of `path`.",
+    )
+    rewrite: Rewrite | None = option(
+        REWRITE,
+        default=None,
+        unset="the path as it is",
+        example="/internal/users",
+        help="What replaces the part of the path that `path` matches; what follows that part is kept.",
+    )
+    timeout: RouteTimeouts = group(RouteTimeouts)
+    max_body: int | None = option(
+        SIZE,
+        default=None,
+        unset="the gateway's",
+        example="10MiB",
+        help="Bytes of the body of a request; 413 past it. `0` is no cap.",
+    )
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """:return: keys and messages."""
+        literal = "/" + "/".join(self.path.segments)
+        if self.strip_prefix is not None and not f"{literal}/".startswith(f"{self.strip_prefix}/"):
+            yield "strip_prefix", f"{self.strip_prefix!r} is no beginning, by whole segments, of path = {self.path}"
+        if self.rewrite is None:
+            return
+        if self.strip_prefix is not None:
+            yield "rewrite", "strip_prefix is there too, write one of the two"
+        known = self.path.parameters
+        for name in self.rewrite.parameters:
+            if name not in known:
+                has = "has " + ", ".join(f"{{{k}}}" for k in known) if known else "has no segment in braces"
+                yield "rewrite", f"{{{name}}} is not in path = {self.path}, which {has}"
+
+
+@frozen(kw_only=True)
+class DiscoverySection:
+    """Where services come from besides this file."""
+
+    environment: bool = option(
+        SWITCH,
+        default=True,
+        help="Each variable `<NAME>_SERVICE_URL` registers a service and, where no route names that, a route.",
+    )
+
+
+@frozen(kw_only=True)
+class DemoSection:
+    """Small embedded services, for a first look: peers `demo:user`, `demo:ai` and `demo:music`."""
+
+    enabled: bool = option(SWITCH, default=False, help="Start those that some service names; off in production.")
+
+
+@frozen(kw_only=True)
+class GatewayConfig:
+    """
+    All of it.
+
+    :ivar origins: where values come from, by section (as in the brackets) and key; a default has none.
+    :ivar masked: values that came from variables with secret names, not to be shown.
+    :ivar unused: names of environment variables that are set and that this version makes no use of.
+    """
+
+    gateway: GatewaySection = section("gateway", GatewaySection)
+    listeners: tuple[ListenerSection, ...] = sections("listener", ListenerSection)
+    services: tuple[ServiceSection, ...] = sections("service", ServiceSection)
+    routes: tuple[RouteSection, ...] = sections("route", RouteSection)
+    discovery: DiscoverySection = section("discovery", DiscoverySection)
+    demo: DemoSection = section("demo", DemoSection)
+    origins: Mapping[tuple[str, str], Origin] = field(factory=dict, eq=False, repr=False)
+    masked: tuple[str, ...] = field(default=(), eq=False, repr=False)
+    unused: tuple[str, ...] = field(default=(), eq=False)
+
+    def service(self, name: str) -> ServiceSection:
+        """:raises KeyError: there is none of that name."""
+        for service in self.services:
+            if service.name == name:
+                return service
+        raise KeyError(name)

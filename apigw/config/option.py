@@ -1,0 +1,174 @@
+"""
+How the model declares its options: each once, with all that the loader, the documentation and ``--show`` need.
+
+A section is a frozen attrs class. Its options are attributes made by :func:`option`; options that share a prefix, such
+as ``timeout.connect``, are a class of their own, held by a :func:`group`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypeVar, cast, overload
+
+from attrs import NOTHING, evolve, field, fields, frozen
+
+from apigw.config.kind import Kind
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+_OPTION = "apigw.option"
+_GROUP = "apigw.group"
+_SECTION = "apigw.section"
+
+
+@frozen
+class Variable:
+    """
+    An environment variable of the founding system that an option takes its value from where the file says nothing.
+
+    :ivar name: ``{NAME}`` in it stands for the section's name.
+    :ivar parse: from the variable's text to the option's value; as :attr:`Kind.parse`.
+    """
+
+    name: str
+    parse: Any
+
+
+@frozen(kw_only=True)
+class Option:
+    """
+    :ivar key: as in the INI file.
+    :ivar path: attribute names from the section to the value.
+    :ivar default: ``NOTHING`` where the option must be given; None where leaving it out has a meaning of its own.
+    :ivar unset: that meaning, for the documentation.
+    :ivar help: what it does, a sentence or two; Markdown.
+    :ivar example: a value as text, needed where there is no default to show.
+    :ivar refers_to: the kind of section whose name the value is.
+    :ivar secret: never shown.
+    """
+
+    kind: Kind[Any]
+    default: Any
+    help: str
+    key: str = ""
+    path: tuple[str, ...] = ()
+    example: str = ""
+    unset: str = ""
+    variable: Variable | None = None
+    refers_to: str = ""
+    secret: bool = False
+
+    @property
+    def required(self) -> bool:
+        return self.default is NOTHING
+
+    def of(self, section: object) -> Any:
+        """The value in ``section``."""
+        for name in self.path:
+            section = getattr(section, name)
+        return section
+
+
+@overload
+def option(kind: Kind[T], *, help: str, **more: Any) -> T: ...
+@overload
+def option(kind: Kind[T], *, help: str, default: D, **more: Any) -> T | D: ...
+def option(kind: Kind[Any], *, help: str, default: Any = NOTHING, **more: Any) -> Any:
+    """
+    Declare an option.
+
+    :param more: see :class:`Option`; ``key`` is the attribute's name unless it is given here.
+    """
+    declared = Option(kind=kind, help=help, default=default, **more)
+    return field(default=default, metadata={_OPTION: declared})
+
+
+def group(cls: type[T]) -> T:
+    """Declare options whose keys begin with the attribute's name and a dot; ``cls`` holds them."""
+    made: T = field(factory=cls, metadata={_GROUP: cls})
+    return made
+
+
+@cache
+def options(cls: type) -> Mapping[str, Option]:
+    """The options of a section or a group, by key, in the order of their declaration."""
+    found: dict[str, Option] = {}
+    for attribute in fields(cast(Any, cls)):
+        declared: Option | None = attribute.metadata.get(_OPTION)
+        inner: type | None = attribute.metadata.get(_GROUP)
+        if declared is not None:
+            key = declared.key or attribute.name
+            found[key] = evolve(declared, key=key, path=(attribute.name,))
+        elif inner is not None:
+            for key, below in options(inner).items():
+                key = f"{attribute.name}.{key}"
+                found[key] = evolve(below, key=key, path=(attribute.name, *below.path))
+    return found
+
+
+@frozen
+class SectionKind:
+    """
+    :ivar kind: what stands in the brackets, before the colon where there is one.
+    :ivar attribute: of the configuration.
+    :ivar cls: the class of its values; its docstring is its documentation.
+    :ivar named: there may be several, each with a name: ``[service:NAME]``.
+    """
+
+    kind: str
+    attribute: str
+    cls: type
+    named: bool
+
+    @property
+    def options(self) -> Mapping[str, Option]:
+        return options(self.cls)
+
+    @property
+    def heading(self) -> str:
+        return f"[{self.kind}:NAME]" if self.named else f"[{self.kind}]"
+
+
+def section(kind: str, cls: type[T]) -> T:
+    """Declare a kind of section of which there is one, with its defaults where the file has none."""
+    made: T = field(factory=cls, metadata={_SECTION: (kind, cls, False)})
+    return made
+
+
+def sections(kind: str, cls: type[T]) -> tuple[T, ...]:
+    """Declare a kind of section of which there may be several; ``cls`` has an attribute ``name``."""
+    made: tuple[T, ...] = field(default=(), metadata={_SECTION: (kind, cls, True)})
+    return made
+
+
+@cache
+def section_kinds(cls: type) -> Mapping[str, SectionKind]:
+    """The kinds of sections of a configuration, in the order of their declaration."""
+    found: dict[str, SectionKind] = {}
+    for attribute in fields(cast(Any, cls)):
+        declared: tuple[str, type, bool] | None = attribute.metadata.get(_SECTION)
+        if declared is not None:
+            kind, inner, named = declared
+            found[kind] = SectionKind(kind, attribute.name, inner, named)
+    return found
+
+
+def build(cls: type[T], values: Mapping[tuple[str, ...], Any], **more: Any) -> T:
+    """
+    Make a section.
+
+    :param values: by :attr:`Option.path`; what isn't there gets its default.
+    :param more: attributes that are no options.
+    """
+    arguments = dict(more)
+    for attribute in fields(cast(Any, cls)):
+        inner: type | None = attribute.metadata.get(_GROUP)
+        if inner is not None:
+            arguments[attribute.name] = build(
+                inner, {path[1:]: v for path, v in values.items() if path[0] == attribute.name}
+            )
+        elif (attribute.name,) in values:
+            arguments[attribute.name] = values[attribute.name,]
+    return cls(**arguments)

@@ -49,7 +49,7 @@ class Bench:
                 return server
         log = place.directory / "output.log"
         said = log.read_text(errors="replace")[-2000:] if log.exists() else ""
-        raise StartError(f"{name} gave no answer within {READY_WITHIN:g} s\n{said}")
+        raise StartError(f"{name} ended, or gave no answer within {READY_WITHIN:g} s\n{said}")
 
     def new_directory(self, name: str) -> Path:
         return Path(tempfile.mkdtemp(prefix=name.replace(" ", "-") + "-", dir=self.directory))

@@ -71,9 +71,7 @@ class Bench:
         return False
 
 
-def start_all(
-    bench: Bench, contenders: Sequence[Contender], service: Running, notes: list[str]
-) -> dict[str, Running]:
+def start_all(bench: Bench, contenders: Sequence[Contender], service: Running, notes: list[str]) -> dict[str, Running]:
     """Start ``contenders`` before ``service``; one that doesn't start becomes a note."""
     servers = {}
     for contender in contenders:

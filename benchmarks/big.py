@@ -53,9 +53,7 @@ def measure(bench: Bench, contenders: Sequence[Contender], rounds: int) -> Secti
 
 def _table(title: str, servers: dict[str, Running], send: Send, rounds: int, notes: list[str]) -> Table:
     growth = {name: _growth(name, server, send, notes) for name, server in servers.items()}
-    done = [
-        {name: _cpu(name, server, send, notes) for name, server in servers.items()} for _ in range(rounds)
-    ]
+    done = [{name: _cpu(name, server, send, notes) for name, server in servers.items()} for _ in range(rounds)]
     rows = []
     for name in servers:
         costs = [costs[name] for costs in done]

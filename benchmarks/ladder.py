@@ -65,9 +65,7 @@ def _round(bench: Bench, servers: dict[str, Running], scenario: Scenario, number
 def _table(scenario: Scenario, rounds: Sequence[Round]) -> Table:
     rows = sorted(_row(name, rounds) for name in rounds[0].bursts)
     header = ("contender", "CPU-us a request", f"to {REFERENCE}", "requests/s")
-    return Table(
-        f"{scenario.title} ({scenario.connections} connections)", header, tuple(cells for _, cells in rows)
-    )
+    return Table(f"{scenario.title} ({scenario.connections} connections)", header, tuple(cells for _, cells in rows))
 
 
 def _row(name: str, rounds: Sequence[Round]) -> tuple[float, tuple[str, ...]]:

@@ -44,8 +44,7 @@ def measure(bench: Bench, contenders: Sequence[Contender], rate: float, rounds: 
         if _round(name, server, rate, WARM_UP, notes) is None:
             del servers[name]
     done = [
-        {name: _round(name, server, rate, seconds, notes) for name, server in servers.items()}
-        for _ in range(rounds)
+        {name: _round(name, server, rate, seconds, notes) for name, server in servers.items()} for _ in range(rounds)
     ]
     rows = [_row(name, [(round_[name], round_[DIRECT]) for round_ in done]) for name in servers]
     header = ("contender", "p50, ms", "added p50, ms", "p99, ms", "added p99, ms", "worst, ms")

@@ -34,7 +34,5 @@ http {{
 def start(place: Place, http: str) -> Running:
     """Start nginx with ``http`` inside its http block."""
     config = place.write("nginx.conf", FRAME.format(directory=place.directory, http=http))
-    early_log = place.write(
-        "early.log", ""
-    )  # else nginx tries its compiled-in path before it reads the config
+    early_log = place.write("early.log", "")  # else nginx tries its compiled-in path before it reads the config
     return place.spawn(["nginx", "-p", str(place.directory), "-e", early_log, "-c", config])

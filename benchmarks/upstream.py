@@ -56,6 +56,4 @@ def start(place: Place) -> Running:
     (place.directory / DOWNLOAD[1:]).write_bytes(os.urandom(MIB))
     with (place.directory / BIG[1:]).open("wb") as sparse:
         sparse.truncate(GIB)
-    return nginx.start(
-        place, HTTP.format(directory=place.directory, host=HOST, port=place.port, body=small_body())
-    )
+    return nginx.start(place, HTTP.format(directory=place.directory, host=HOST, port=place.port, body=small_body()))

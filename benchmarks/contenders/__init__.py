@@ -12,9 +12,7 @@ DIRECT = "direct"  # what every latency is compared to
 
 def table() -> dict[str, Contender]:
     """All contenders by name, those too that this machine can't run; the reference first."""
-    modules = [
-        importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
-    ]
+    modules = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
     contenders: list[Contender] = [module.CONTENDER for module in modules if hasattr(module, "CONTENDER")]
     contenders.sort(key=lambda each: (each.name != REFERENCE, each.name))
     return {each.name: each for each in contenders}

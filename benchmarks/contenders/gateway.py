@@ -39,9 +39,7 @@ def launch(place: Place, upstream: Running, options: tuple[str, ...] = ()) -> Ru
         "--pidfile=",
         *options,
     ]
-    return place.spawn(
-        [*twistd, "apigw", "--config", place.write("gw.ini", config)], {"PYTHONPATH": str(ROOT)}
-    )
+    return place.spawn([*twistd, "apigw", "--config", place.write("gw.ini", config)], {"PYTHONPATH": str(ROOT)})
 
 
 def version() -> str:

@@ -33,6 +33,7 @@ class RequestBody:
     :ivar ended: the last byte is here.
     :ivar failure: why it will never be complete.
     :ivar trailers: fields that came after the last chunk; complete once ``ended``.
+    :ivar expects: the client waits for 100 (Continue) before it sends anything.
     :ivar on_failure: told of a failure before the consumer is.
     """
 
@@ -47,6 +48,7 @@ class RequestBody:
         "_size",
         "cap",
         "ended",
+        "expects",
         "failure",
         "keep",
         "length",
@@ -66,6 +68,7 @@ class RequestBody:
         self.cap = cap
         self.keep = 0
         self.received = 0
+        self.expects = False
         self.ended = False
         self.failure: GatewayError | None = None
         self.trailers: Fields = []

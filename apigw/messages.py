@@ -71,7 +71,6 @@ class Request:
     :ivar options: lower-cased Connection options.
     :ivar body: None where the request has none.
     :ivar empty_body: ``Content-Length: 0`` was sent, so a body was meant and is empty.
-    :ivar expects: the client waits for 100 (Continue) before it sends the body.
     """
 
     __slots__ = (
@@ -79,7 +78,6 @@ class Request:
         "body",
         "client",
         "empty_body",
-        "expects",
         "fields",
         "method",
         "options",
@@ -112,7 +110,6 @@ class Request:
         self.client = client
         self.body: RequestBody | None = None
         self.empty_body = False
-        self.expects = False
 
 
 class DeliverableBody(Protocol):

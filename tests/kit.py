@@ -16,13 +16,16 @@ from apigw.core import GatewayCore
 from apigw.dates import HttpDate
 from apigw.messages import Exchange
 from apigw.pipeline import Route, Stage
+from apigw.policy.forwarded import Forwarding
+from apigw.policy.paths import Rewrite
+from apigw.policy.requestid import RequestIds
 from apigw.routes import GatewayRoutes, Place
-from apigw.upstream.connection import PeerConnection
+from apigw.stages.origin import Origin
+from apigw.stages.request_id import RequestId
 from apigw.upstream.forwarder import Forwarder, Timeouts
 from apigw.upstream.peer import Peer
 from apigw.upstream.pool import Pool, PoolSettings
 from apigw.upstream.upstream import Upstream
-from apigw.web.channel import Channel
 from apigw.web.problem import Problem
 from apigw.web.site import ChannelSettings, Site
 
@@ -164,8 +167,9 @@ class Memory:
             def done(self, exchange: Exchange) -> None:
                 outer.done.append(exchange)
 
-        every = (Note(), *stages)
-        self.across = across or Forwarder(self.upstream, timeouts or Timeouts(), seconds)
+        ids = RequestIds(lambda size: bytes(size))
+        every = (RequestId(ids, seconds, False, False), Note(), Origin(Forwarding()), *stages)
+        self.across = across or Forwarder(self.upstream, timeouts or Timeouts(), Rewrite("/"), seconds, HttpDate())
         self.route = Route("memory", "memory", every, self.across)
         refused = Route("refused", "", every, self._refuse)
         core = GatewayCore(lambda exchange: self.route, refused, Problem(False, "apigw", HttpDate()))
@@ -189,6 +193,3 @@ class Memory:
     def client(self) -> Pipe:
         """A new client connection."""
         return Pipe(self.site.buildProtocol(None))
-
-
-__all__ = ["Channel", "Memory", "PeerConnection", "Pipe"]

@@ -40,6 +40,7 @@ from apigw.http1.head import HeadLimits
 from apigw.http1.request import serialize_request_head
 from apigw.http1.response import CHUNKED, LENGTH, NONE, ResponseHead, find_response_head, parse_response_head
 from apigw.messages import Attempt, Fields
+from apigw.policy.fields import response_fields
 from apigw.upstream.failures import mapped
 from apigw.upstream.response import PeerResponse
 
@@ -153,7 +154,8 @@ class PeerConnection(Protocol):
         framing = (b"Transfer-Encoding", b"chunked") if self._chunked else (b"Content-Length", str(body.length).encode())
         assert self._attempt is not None
         self._upload = body
-        self._deadline.set(inf)
+        expects = getattr(body, "expects", False)
+        self._deadline.set(self._seconds() + self._attempt.first_byte_timeout if expects else inf)
         # The head waits for the first bytes of the body, so that both leave in one write.
         self._head = serialize_request_head(method, target, [*fields, framing])
         self.transport.registerProducer(self, True)
@@ -166,6 +168,7 @@ class PeerConnection(Protocol):
         """Bytes of the request body, from its producer."""
         if self._upload is None:
             return
+        self._deadline.set(inf)
         if self._chunked:
             data = encode_chunk(data)
         if self._head:
@@ -263,7 +266,7 @@ class PeerConnection(Protocol):
             if head.status == 101 or self._interim > MAX_INTERIM:
                 raise BadMessage(502, "unexpected-interim", f"a {head.status} answer that was not asked for")
             if attempt.inform is not None:
-                attempt.inform(head.status, head.fields)
+                attempt.inform(head.status, response_fields(head.fields, head.options)[0])
             if not self.usable:
                 return
             if not data:
@@ -397,7 +400,7 @@ class PeerConnection(Protocol):
             self._close()
         elif self._response is not None:
             self._break(UpstreamTimeout("The service stopped sending its answer.", code="upstream-idle-timeout"))
-        elif self._upload is not None:
+        elif self._upload is not None and self._upload.received:
             self._break(UpstreamTimeout("The service stopped taking the body.", code="upstream-idle-timeout"))
         elif self._seconds() >= attempt.deadline:
             self._break(UpstreamTimeout("The time for the whole request ran out.", code="upstream-total-timeout"))

@@ -224,8 +224,8 @@ class Channel(Protocol):
             length = head.content_length
         body = self._body = request.body = RequestBody(length, self._pause, self._resume)
         body.on_failure = self._body_failed
-        request.expects = head.expect_continue
-        if not request.expects:
+        body.expects = head.expect_continue
+        if not body.expects:
             self._deadline.set(now + self._settings.body_idle_timeout)
 
     def _read_body(self, data: bytes) -> None:

@@ -1,6 +1,47 @@
-"""What the gateway is to do: from an INI file and the environment to frozen values. See :mod:`apigw.config.model`."""
+"""
+What the gateway is to do: from an INI file and the environment to frozen values.
 
-from apigw.config.model import GatewayConfig
-from apigw.config.problems import ConfigError, ConfigErrors
+:func:`load` reads, :mod:`apigw.config.model` has the values, :func:`show` tells them with their origins.
+"""
 
-__all__ = ["ConfigError", "ConfigErrors", "GatewayConfig"]
+from apigw.config.addresses import PeerAddress
+from apigw.config.display import show
+from apigw.config.endpoints import ListenEndpoint
+from apigw.config.loader import load
+from apigw.config.matching import FieldMatch, PathPattern, Rewrite
+from apigw.config.model import (
+    DemoSection,
+    DiscoverySection,
+    GatewayConfig,
+    GatewaySection,
+    ListenerSection,
+    RouteSection,
+    RouteTimeouts,
+    ServiceSection,
+    ServiceTimeouts,
+    ServiceTls,
+)
+from apigw.config.problems import ConfigError, ConfigErrors, Origin
+
+__all__ = [
+    "ConfigError",
+    "ConfigErrors",
+    "DemoSection",
+    "DiscoverySection",
+    "FieldMatch",
+    "GatewayConfig",
+    "GatewaySection",
+    "ListenEndpoint",
+    "ListenerSection",
+    "Origin",
+    "PathPattern",
+    "PeerAddress",
+    "Rewrite",
+    "RouteSection",
+    "RouteTimeouts",
+    "ServiceSection",
+    "ServiceTimeouts",
+    "ServiceTls",
+    "load",
+    "show",
+]

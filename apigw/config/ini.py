@@ -1,9 +1,9 @@
 """
 INI files, read with the line of everything in them, so that each error can name its own.
 
-The dialect is configparser's without its surprises: ``[section]``, ``key = value``, values that go on in indented lines,
-comments after ``#`` or ``;`` at the beginning of a line and after `` ;`` behind a value. No section has a meaning of its
-own, keys keep their case, nothing is interpolated, and nothing may be there twice.
+The dialect is configparser's without its surprises: ``[section]``, ``key = value``, values that go on in indented
+lines, comments after ``#`` or ``;`` at the beginning of a line and after a space and ``;`` behind a value. No section
+has a meaning of its own, keys keep their case, nothing is interpolated, and nothing may be there twice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from apigw.config.problems import ConfigError, Origin
 
 _LINES = re.compile(r"\r\n|\n|\r")
 _COMMENT = re.compile(r"(?:^|\s);.*")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]").search
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]").search
 
 
 @frozen
@@ -78,12 +78,11 @@ def read_ini(text: str, name: str, report: Report) -> dict[str, Block]:
         report(ConfigError(Origin(name, line), block.header if block else "", key, message))
 
     for number, raw in enumerate(_LINES.split(text), start=1):
-        line = raw.expandtabs()
-        if control := _CONTROL(line):
+        if control := CONTROL(raw):
             wrong(number, f"holds the control character {control[0]!r}, remove it")
             continue
-        indent = len(line) - len(line.lstrip())
-        line = line.strip()
+        indent = len(raw) - len(raw.lstrip())
+        line = raw.strip()
         if not line or line[0] in "#;":
             continue
         line = _COMMENT.sub("", line).rstrip()

@@ -32,11 +32,13 @@ class Kind(Generic[T]):
     :ivar form: what may be written, for the documentation; Markdown.
     :ivar parse: raises :class:`ValueError` whose text says what is wrong and what would be right.
     :ivar render: the canonical text; ``parse`` takes it back.
+    :ivar lines: the text may have several lines.
     """
 
     form: str
     parse: Callable[[str], T]
     render: Callable[[T], str] = str
+    lines: bool = False
 
 
 def choice(*words: str) -> Kind[str]:
@@ -88,10 +90,10 @@ def list_of(item: Kind[T], at_least: int = 0) -> Kind[tuple[T, ...]]:
                 raise RowError(row, f"{piece!r} is here twice, remove one of them")
             values.append(value)
         if len(values) < at_least:
-            raise ValueError(f"is empty, write {item.form}")
+            raise ValueError(f"has {len(values)} items, write {at_least} or more")
         return tuple(values)
 
     def render(values: tuple[T, ...]) -> str:
         return ", ".join(item.render(value) for value in values)
 
-    return Kind(f"list of {item.form}", parse, render)
+    return Kind(f"list of {item.form}", parse, render, lines=True)

@@ -7,13 +7,14 @@ as ``timeout.connect``, are a class of their own, held by a :func:`group`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar, cast, overload
 
 from attrs import NOTHING, evolve, field, fields, frozen
 
 from apigw.config.kind import Kind
+from apigw.config.names import spelled
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -33,7 +34,16 @@ class Variable:
     """
 
     name: str
-    parse: Any
+    parse: Callable[[str], Any]
+
+    @property
+    def each(self) -> bool:
+        """Each section has its own."""
+        return "{NAME}" in self.name
+
+    def spelled_for(self, section: str) -> str:
+        """The variable of the section of that name."""
+        return self.name.replace("{NAME}", spelled(section))
 
 
 @frozen(kw_only=True)
@@ -46,7 +56,6 @@ class Option:
     :ivar help: what it does, a sentence or two; Markdown.
     :ivar example: a value as text, needed where there is no default to show.
     :ivar refers_to: the kind of section whose name the value is.
-    :ivar secret: never shown.
     """
 
     kind: Kind[Any]
@@ -58,11 +67,15 @@ class Option:
     unset: str = ""
     variable: Variable | None = None
     refers_to: str = ""
-    secret: bool = False
 
     @property
     def required(self) -> bool:
         return self.default is NOTHING
+
+    @property
+    def sample(self) -> str:
+        """Text that would be right."""
+        return self.example or str(self.kind.render(self.default))
 
     def of(self, section: object) -> Any:
         """The value in ``section``."""

@@ -1,0 +1,45 @@
+"""The configuration as it is in force, with the origin of each value: what ``--check --show`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apigw.config.draft import KINDS
+from apigw.config.model import GatewayConfig
+from apigw.config.option import Option
+from apigw.config.problems import DEFAULT
+
+MASK = "***"
+
+
+def show(config: GatewayConfig) -> str:
+    """
+    An INI file that says the same, its values with their origins behind them.
+
+    Values of variables whose names tell of secrets are ``***``.
+    """
+    lines: list[str] = []
+    for kind in KINDS.values():
+        held = getattr(config, kind.attribute)
+        for section in held if kind.named else (held,):
+            header = f"{kind.kind}:{section.name}" if kind.named else kind.kind
+            lines.append(f"[{header}]")
+            for option in kind.options.values():
+                lines.extend(_option(config, header, option, option.of(section)))
+            lines.append("")
+    lines.extend(f"; ${name} is set, but not used by this version" for name in config.unused)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _option(config: GatewayConfig, header: str, option: Option, value: object) -> Iterator[str]:
+    origin = config.origins.get((header, option.key), DEFAULT)
+    if value is None or (value == () and option.unset):
+        yield f"; {option.key}: {option.unset}  ; {origin}"
+        return
+    text = option.kind.render(value)
+    for secret in config.masked:
+        text = text.replace(secret, MASK)
+    first, *more = text.replace("${", "$${").split("\n")
+    yield f"{f'{option.key} = {first}'.rstrip()}  ; {origin}"
+    for line in more:
+        yield f"    {line}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv6Address
+from typing import Any
 
 from attrs import define
 
@@ -42,7 +43,23 @@ Host and port (RFC 3986 section 3.2.2), less what no host on the network is call
 
 _ABSOLUTE = re.compile(rb"(https?)://([^/?]+)(.*)", re.IGNORECASE)
 _SPECIAL = frozenset((b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
+_SPECIAL_METHODS = (b"CONNECT", b"TRACE")
 _SLASH = 0x2F
+
+
+class FieldBlock:
+    """
+    The field lines of a head as they were sent, for requests of one connection mostly have the same.
+
+    :ivar raw: from the CRLF after the request line on.
+    :ivar notes: what others have derived of the fields, by whatever key they like; kept as long as the block recurs.
+    """
+
+    __slots__ = ("notes", "raw")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.notes: dict[object, Any] = {}
 
 
 @define
@@ -63,6 +80,7 @@ class RequestHead:
     :ivar options: the Connection options in lower case.
     :ivar upgrade: the value of Upgrade where Connection names it, else empty; ignored in HTTP/1.0 and, as a
         server may, where a body follows, which some would take for the new protocol (RFC 9110 section 7.8).
+    :ivar block: the same object for requests of a connection whose field lines are the same.
     """
 
     method: bytes
@@ -77,6 +95,7 @@ class RequestHead:
     expect_continue: bool
     options: tuple[bytes, ...]
     upgrade: bytes
+    block: FieldBlock
 
     @property
     def has_body(self) -> bool:
@@ -84,9 +103,11 @@ class RequestHead:
         return self.chunked or bool(self.content_length)
 
 
-def parse_request_head(head: bytes) -> RequestHead:
+def parse_request_head(head: bytes, earlier: RequestHead | None = None) -> RequestHead:
     """
     :param head: all that :func:`~apigw.http1.head.find_head` has found the end of.
+    :param earlier: the request before on this connection. Where the field lines are the same to the byte, so is
+        what they mean, and they aren't parsed again; ``fields`` is then the same list.
     :raises BadMessage: 400; 417, 501 or 505 for what is valid but beyond us.
     """
     match = _REQUEST_LINE.match(head)
@@ -94,6 +115,31 @@ def parse_request_head(head: bytes) -> RequestHead:
         raise _bad_request_line(head)
     method, target, digit = match.groups()
     minor = 0 if digit == b"0" else 1
+    raw = head[match.end() :]
+    if (
+        earlier is not None
+        and raw == earlier.block.raw
+        and minor == earlier.minor
+        and target[0] == earlier.target[0] == _SLASH
+        and method not in _SPECIAL_METHODS
+        and earlier.method not in _SPECIAL_METHODS
+    ):
+        return RequestHead(
+            method,
+            target,
+            minor,
+            earlier.fields,
+            earlier.authority,
+            target,
+            earlier.content_length,
+            earlier.chunked,
+            earlier.keep_alive,
+            earlier.expect_continue,
+            earlier.options,
+            earlier.upgrade,
+            earlier.block,
+        )
+    block = FieldBlock(raw)
     fields = parse_fields(head, match.end(), 400)
     special = special_fields(fields, _SPECIAL)
 
@@ -106,13 +152,13 @@ def parse_request_head(head: bytes) -> RequestHead:
         authority, path = host, target
         if len(special) == 1 and host:
             return RequestHead(
-                method, target, minor, fields, host, target, None, False, minor == 1, False, (), b""
+                method, target, minor, fields, host, target, None, False, minor == 1, False, (), b"", block
             )
     else:
         authority, path = _locate(method, target, host)
     length, chunked = parse_framing(special, minor, 400)
     has_body = chunked or bool(length)
-    if has_body and method in (b"CONNECT", b"TRACE"):
+    if has_body and method in _SPECIAL_METHODS:
         raise BadMessage(400, "unexpected-body", "A request with this method has no body.")
     options: tuple[bytes, ...] = ()
     if b"connection" in special:
@@ -138,6 +184,7 @@ def parse_request_head(head: bytes) -> RequestHead:
         expects,
         options,
         upgrade,
+        block,
     )
 
 

@@ -1,7 +1,14 @@
 """
 The services behind the example configuration: user, ai and music, three small Twisted web servers on loopback.
 
-They answer what a first look at a gateway needs: JSON, an echo, a stream, an upload, a slow answer, a chosen status.
+user
+    ``GET /users``; ``POST /users`` with ``{"name": ...}``; ``GET /users/NUMBER``
+ai
+    ``/ai/echo``, any method: what arrived, as JSON; ``GET /ai/stream?n=5&interval=0.2``: that many lines, so many
+    seconds apart, as server-sent events where the client accepts those; ``/ai/slow?ms=1000``: an answer that takes its
+    time; ``/ai/status/503``: any status from 200 to 599
+music
+    ``GET /music/tracks``; ``POST`` or ``PUT /music/upload``: how many bytes, and their SHA-256
 """
 
 from __future__ import annotations
@@ -10,6 +17,7 @@ import json
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from itertools import islice
+from os import SEEK_END
 from typing import IO, Any
 
 from twisted.application.service import Service
@@ -28,10 +36,13 @@ MAX_USERS = 1_000
 """What a service that is only looked at keeps at most."""
 MAX_WAIT = 60.0
 """Seconds: the longest that ``slow`` waits, and a stream between two lines."""
+MAX_ECHO = 64 * 1024
+"""Bytes of a body that come back; the count is always of all."""
 HASH_STEP = 64 * 1024
 """Bytes that are hashed before other connections get their turn."""
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+ANY = "*"
+"""Stands for every method."""
 
 
 class _Refused(Exception):
@@ -73,18 +84,18 @@ class _Leaf(Resource):
     A path that answers.
 
     :param answer: what twisted.web calls a render method.
-    :param methods: those allowed.
+    :param methods: those allowed; reading when none is named, and ``ANY``.
     """
 
     isLeaf = True
 
     def __init__(self, answer: Callable[[Request], Any], *methods: str) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._answer = answer
         self._methods = [method.encode() for method in methods or ("GET", "HEAD")]
 
     def render(self, request: Request) -> Any:
-        if request.method not in self._methods:
+        if request.method not in self._methods and ANY.encode() not in self._methods:
             request.setHeader(b"allow", b", ".join(self._methods))
             return _reply(request, 405, {"error": "method not allowed"})
         try:
@@ -101,7 +112,7 @@ class _Place(Resource):
     """
 
     def __init__(self, below: Callable[[Request, bytes], Any] | None = None, **children: Resource) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._below = below
         for name, child in children.items():
             self.putChild(name.encode(), child)
@@ -109,8 +120,8 @@ class _Place(Resource):
     def getChild(self, path: bytes, request: Request) -> Resource:
         below = self._below
         if below is None or request.postpath:
-            return _Leaf(lambda request: _reply(request, 404, {"error": "no such path"}), *_METHODS)
-        return _Leaf(lambda request: below(request, path), *_METHODS)
+            return _Leaf(lambda request: _reply(request, 404, {"error": "no such path"}), ANY)
+        return _Leaf(lambda request: below(request, path), ANY)
 
     def render(self, request: Request) -> Any:
         return self.getChild(b"", request).render(request)
@@ -171,8 +182,8 @@ class _Ai:
     def tree(self) -> Resource:
         return _Place(
             ai=_Place(
-                echo=_Leaf(self.echo, *_METHODS),
-                slow=_Leaf(self.slow, *_METHODS),
+                echo=_Leaf(self.echo, ANY),
+                slow=_Leaf(self.slow, ANY),
                 stream=_Leaf(self.stream),
                 status=_Place(self.status),
             )
@@ -184,12 +195,14 @@ class _Ai:
             for name, values in request.requestHeaders.getAllRawHeaders()
             for value in values
         ]
-        size = _body(request).seek(0, 2)
+        body = _body(request)
+        text = body.read(MAX_ECHO).decode("utf-8", "replace")
         line = {
             "method": request.method.decode("latin-1"),
             "path": request.uri.decode("latin-1"),
             "fields": fields,
-            "body_bytes": size,
+            "body_bytes": body.seek(0, SEEK_END),
+            "body": text,
         }
         return _reply(request, 200, line)
 
@@ -327,7 +340,7 @@ class _Connection(ProtocolWrapper):
         return self.over
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        super().connectionLost(reason)
         if self.over is not None:
             self.over.callback(None)
 
@@ -356,8 +369,8 @@ class DemoService(Service):
         self.name = f"demo-{name}"
         self._reactor = reactor
         trees = {"user": _Users().tree, "ai": _Ai(reactor).tree, "music": _Music(reactor).tree}
-        site = _QuietSite(trees[name](), reactor=reactor)  # type: ignore[no-untyped-call]
-        self._connections = _Connections(site)  # type: ignore[no-untyped-call]
+        site = _QuietSite(trees[name](), reactor=reactor)
+        self._connections = _Connections(site)
         self._port: IListeningPort | None = None
 
     def listen(self) -> int:
@@ -371,7 +384,7 @@ class DemoService(Service):
 
     def stopService(self) -> Deferred[Any]:
         """Stop listening and cut what is open; fires when all of it is gone."""
-        super().stopService()  # type: ignore[no-untyped-call]
+        super().stopService()
         port, self._port = self._port, None
         closed = [maybeDeferred(port.stopListening)] if port is not None else []
         return gatherResults([*closed, *(connection.end() for connection in list(self._connections.protocols))])

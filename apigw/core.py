@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from apigw.errors import ClientDisconnected, GatewayError, InternalError
 from apigw.messages import Exchange, Response
 from apigw.pipeline import Route
+from apigw.task import Task
 
 Problem = Callable[[Exchange, GatewayError], Response]
 
@@ -42,7 +43,7 @@ class GatewayCore:
         :param route: given where the place in the resource tree says it already.
         """
         exchange.route = route or self.find(exchange)
-        exchange.task = Deferred.fromCoroutine(self._path(exchange, exchange.route))
+        exchange.task = Task(self._path(exchange, exchange.route))
 
     def refuse(self, exchange: Exchange, error: GatewayError) -> None:
         """Answer what isn't a request, through the same stages, so that it has an id and a log line."""

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.interfaces import IProtocol
 
 from apigw.body import RequestBody
 
 if TYPE_CHECKING:
-    from twisted.internet.defer import Deferred
-
     from apigw.errors import GatewayError
     from apigw.pipeline import Route
+    from apigw.task import Task
 
 Field = tuple[bytes, bytes]
 Fields = list[Field]
@@ -67,8 +66,10 @@ class Request:
     :ivar path: raw path of the target, without the query.
     :ivar query: what follows the path, with its ``?``, or nothing.
     :ivar authority: host and port as the client named them; empty only from an HTTP/1.0 client.
-    :ivar fields: names and values in order, names in the case they were sent.
+    :ivar fields: names and values in order, names in the case they were sent. Not to be changed in place, for the
+        next request may share the list: a stage that wants other fields calls :meth:`replace_fields`.
     :ivar options: lower-cased Connection options.
+    :ivar notes: what was derived of the fields; shared with the requests that have the same ones.
     :ivar body: None where the request has none.
     :ivar empty_body: ``Content-Length: 0`` was sent, so a body was meant and is empty.
     """
@@ -80,6 +81,7 @@ class Request:
         "empty_body",
         "fields",
         "method",
+        "notes",
         "options",
         "path",
         "query",
@@ -98,6 +100,7 @@ class Request:
         options: tuple[bytes, ...],
         version: bytes,
         client: ClientAddress,
+        notes: dict[object, Any],
     ) -> None:
         self.method = method
         self.target = target
@@ -108,8 +111,14 @@ class Request:
         self.options = options
         self.version = version
         self.client = client
+        self.notes = notes
         self.body: RequestBody | None = None
         self.empty_body = False
+
+    def replace_fields(self, fields: Fields) -> None:
+        """Give the request other fields."""
+        self.fields = fields
+        self.notes = {}
 
 
 class DeliverableBody(Protocol):
@@ -130,12 +139,13 @@ class Response:
 
     :ivar fields: without framing fields but Content-Length, without hop-by-hop fields.
     :ivar body: bytes where it is all there, else something to be delivered.
+    :ivar lines: more fields, in the form they have on the wire; sent after ``fields``.
     :ivar length: bytes of the body, None while unknown.
     :ivar bodyless: the message has no body, whatever Content-Length says (HEAD, 204, 304).
     :ivar trailers: fields that came after the body; complete once the body is.
     """
 
-    __slots__ = ("body", "bodyless", "fields", "length", "reason", "status", "trailers")
+    __slots__ = ("body", "bodyless", "fields", "length", "lines", "reason", "status", "trailers")
 
     def __init__(
         self,
@@ -149,6 +159,7 @@ class Response:
         self.status = status
         self.reason = reason
         self.fields = fields
+        self.lines = b""
         self.body = body
         self.length = len(body) if isinstance(body, bytes) and length is None else length
         self.bodyless = bodyless
@@ -276,7 +287,7 @@ class Exchange:
         self.sent = 0
         self.started = False
         self.complete = False
-        self.task: Deferred[None] | None = None
+        self.task: Task | None = None
 
     def inform(self, status: int, fields: Fields) -> None:
         """Pass a 1xx answer on to the client."""

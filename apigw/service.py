@@ -18,7 +18,9 @@ from twisted.python.failure import Failure
 
 from apigw import __version__
 from apigw.admin.health import READ, Health, Version
-from apigw.config import GatewayConfig, ListenerSection, PeerAddress, RouteSection, ServiceSection
+from apigw.config import GatewayConfig
+from apigw.config.addresses import PeerAddress
+from apigw.config.model import ListenerSection, RouteSection, ServiceSection
 from apigw.core import GatewayCore
 from apigw.dates import HttpDate
 from apigw.demo import DemoService, tour
@@ -26,7 +28,7 @@ from apigw.finder import ProxyRoutes, refuse
 from apigw.http1.head import HeadLimits
 from apigw.loop import lean
 from apigw.messages import Response
-from apigw.pipeline import Across, Route, Stage
+from apigw.pipeline import Route, Stage
 from apigw.policy import redact
 from apigw.policy.forwarded import Forwarding
 from apigw.policy.paths import Rewrite
@@ -117,8 +119,7 @@ class Gateway(MultiService):
         settings = PoolSettings(
             max_connections=service.max_connections,
             connect_timeout=timeout.connect,
-            idle_timeout=service.connection_idle,
-            timer_period=min(timeout.first_byte, timeout.idle, timeout.total, service.connection_idle),
+            timer_period=min(timeout.first_byte, timeout.idle, timeout.total),
         )
         secure = address.scheme == "https"
         if address.scheme == "unix":
@@ -146,14 +147,7 @@ class Gateway(MultiService):
         every = self._stages()
         missing = Route("-", "", every, refuse)
         whole = Route("*", "", every, self._whole)
-        limits = {route.name: route.max_body for route in config.routes}
-        table = RouteTable(
-            (
-                RouteMatch(route.path, route.host, route.methods, route.headers),
-                Route(route.name, route.service, self._limited(every, limits[route.name]), self._across(route)),
-            )
-            for route in config.routes
-        )
+        table = RouteTable((self._match(route), self._route(route, every)) for route in config.routes)
         problem = Problem(config.gateway.error_format == "envelope", "apigw", self._date)
         core = GatewayCore(ProxyRoutes(table, missing, whole), missing, problem)
         routes = GatewayRoutes(Place(core))
@@ -164,10 +158,6 @@ class Gateway(MultiService):
         if "user" in self._upstreams and not self._routed(AUTH_PATH):
             across = self._forwarder("user", Rewrite(AUTH_PATH, template=AUTH_REWRITE))
             routes.add(AUTH_PATH.encode(), Place(core, Route("auth", "user", limited, across)))
-        if config.graphql is not None:
-            across = self._forwarder(config.graphql.service, Rewrite(config.graphql.path))
-            route = Route("graphql", config.graphql.service, limited, across)
-            routes.add(config.graphql.path.encode(), Place(core, route))
         return core, routes
 
     def _stages(self) -> list[Stage]:
@@ -183,22 +173,28 @@ class Gateway(MultiService):
         return stages
 
     @staticmethod
-    def _limited(stages: list[Stage], cap: int | None) -> list[Stage]:
-        return stages if cap is None else [*stages, BodyLimit(cap)]
+    def _limited(stages: list[Stage], cap: int) -> list[Stage]:
+        """:param cap: bytes, 0 for no cap."""
+        return [*stages, BodyLimit(cap)] if cap else stages
 
-    def _across(self, route: RouteSection) -> Across:
-        rewrite = Rewrite(route.path, route.strip_prefix, route.rewrite)
-        return self._forwarder(route.service, rewrite, route)
+    @staticmethod
+    def _match(route: RouteSection) -> RouteMatch:
+        headers = tuple((condition.name, condition.value) for condition in route.headers)
+        return RouteMatch(str(route.path), route.host, route.methods, headers)
 
-    def _forwarder(self, name: str, rewrite: Rewrite, route: RouteSection | None = None) -> Forwarder:
-        service = next(service for service in self._config.services if service.name == name)
-        chosen = {}
-        for timer in ("first_byte", "idle", "total"):
-            own = getattr(route.timeout, timer) if route is not None else None
-            chosen[timer] = getattr(service.timeout, timer) if own is None else own
+    def _route(self, route: RouteSection, stages: list[Stage]) -> Route:
+        cap = self._config.gateway.max_body if route.max_body is None else route.max_body
+        template = None if route.rewrite is None else str(route.rewrite)
+        rewrite = Rewrite(str(route.path), route.strip_prefix, template)
+        across = self._forwarder(route.service, rewrite, route.timeout.total)
+        return Route(route.name, route.service, self._limited(stages, cap), across)
+
+    def _forwarder(self, name: str, rewrite: Rewrite, total: float | None = None) -> Forwarder:
+        service = self._config.service(name)
+        timeout = service.timeout
         return Forwarder(
             self._upstreams[name],
-            Timeouts(**chosen),
+            Timeouts(timeout.first_byte, timeout.idle, timeout.total if total is None else total),
             rewrite,
             monotonic,
             self._date,
@@ -207,7 +203,7 @@ class Gateway(MultiService):
         )
 
     def _routed(self, path: str) -> bool:
-        return any(route.path.removeprefix("=").startswith(path) for route in self._config.routes)
+        return any(str(route.path).removeprefix("=").startswith(path) for route in self._config.routes)
 
     def _whole(self, _: object) -> Response:
         """The answer to ``OPTIONS *`` (RFC 9110 section 9.3.7)."""
@@ -226,7 +222,7 @@ class Gateway(MultiService):
         site = Site(self._routes, self._core, settings, self._reactor)
         outcome: list[IListeningPort | Failure] = []
         try:
-            endpoint = endpoints.serverFromString(self._reactor, listener.endpoint)
+            endpoint = endpoints.serverFromString(self._reactor, str(listener.endpoint))
             maybeDeferred(endpoint.listen, site).addBoth(outcome.append)
         except (ValueError, TypeError) as bad:
             raise CannotStart(f"[listener:{listener.name}] endpoint: {listener.endpoint}: {bad}") from None

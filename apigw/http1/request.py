@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv6Address
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 
 from apigw.http1.errors import BadMessage
 from apigw.http1.fields import (
@@ -24,9 +24,7 @@ from apigw.http1.framing import parse_connection, parse_framing, persists
 MAX_METHOD = 32
 """Bytes of a method; the longest registered one, UPDATEREDIRECTREF, has 17."""
 
-_REQUEST_LINE = re.compile(
-    rb"(?:\r\n)?(" + TOKEN + rb"{1,%d}) ([!\"$-~]+) HTTP/1\.([0-9])(?=\r\n)" % MAX_METHOD
-)
+_REQUEST_LINE = re.compile(rb"(?:\r\n)?(" + TOKEN + rb"{1,%d}) ([!\"$-~]+) HTTP/1\.([0-9])(?=\r\n)" % MAX_METHOD)
 """
 An empty line may come first. A target is visible ASCII but ``#`` (RFC 9112 section 3.2), which is wider than
 RFC 3986: browsers send ``[ ] | ^`` and others raw.
@@ -95,7 +93,7 @@ class RequestHead:
     expect_continue: bool
     options: tuple[bytes, ...]
     upgrade: bytes
-    block: FieldBlock
+    block: FieldBlock = field(factory=lambda: FieldBlock(b""), eq=False, repr=False)
 
     @property
     def has_body(self) -> bool:
@@ -216,9 +214,7 @@ def _locate(method: bytes, target: bytes, host: bytes) -> tuple[bytes, bytes]:
         return host, target
     match = _ABSOLUTE.fullmatch(target)
     if match is None or not _is_authority(match[2]):
-        raise BadMessage(
-            400, "bad-target", "The target is no path and no URI of http or https with a plain host."
-        )
+        raise BadMessage(400, "bad-target", "The target is no path and no URI of http or https with a plain host.")
     scheme, authority, path = match.groups()
     if host:
         port = b":80" if len(scheme) == 4 else b":443"

@@ -110,14 +110,17 @@ def parse_response_head(head: bytes, method: bytes) -> ResponseHead:
     return ResponseHead(status, reason, minor, fields, length, chunked, keep_alive, framing, options)
 
 
-def serialize_response_head(status: int, reason: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+def serialize_response_head(
+    status: int, reason: bytes, fields: Iterable[tuple[bytes, bytes]], lines: bytes = b""
+) -> bytes:
     """
     The head of a response, in HTTP/1.1.
 
     :param fields: names are tokens: of a parsed message, or see :func:`~apigw.http1.fields.check_fields`.
+    :param lines: more fields, of :func:`~apigw.http1.fields.wire_lines`.
     :raises ValueError: a control byte is in the reason or in a field.
     """
-    return serialize_head(b"HTTP/1.1 %d %b" % (status, reason), fields)
+    return serialize_head(b"HTTP/1.1 %d %b" % (status, reason), fields, lines)
 
 
 def _bad_status_line(head: bytes) -> BadMessage:

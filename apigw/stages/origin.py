@@ -13,7 +13,10 @@ class Origin(Stage):
 
     def request(self, exchange: Exchange) -> None:
         request = exchange.request
-        client = request.client
-        origin = self._forwarding.origin(client.host, request.fields)
-        exchange.client_ip = origin.ip
-        exchange.forwarding = forwarding_fields(origin, client.host, client.scheme, request.authority)
+        known = request.notes.get(self)
+        if known is None:
+            client = request.client
+            origin = self._forwarding.origin(client.host, request.fields)
+            fields = forwarding_fields(origin, client.host, client.scheme, request.authority)
+            known = request.notes[self] = (origin.ip, fields)
+        exchange.client_ip, exchange.forwarding = known

@@ -35,11 +35,9 @@ class RequestId(Stage):
         exchange.correlation_id = correlation_id or exchange.id
 
     def response(self, exchange: Exchange, response: Response) -> None:
-        fields = response.fields
-        fields.append((b"X-Request-Id", exchange.id))
-        fields.append((b"X-Correlation-Id", exchange.correlation_id))
+        lines = b"X-Request-Id: %b\r\nX-Correlation-Id: %b\r\n" % (exchange.id, exchange.correlation_id)
         if self._response_time:
-            elapsed = (self._seconds() - exchange.begun) * 1000.0
-            fields.append((b"X-Response-Time", b"%.1fms" % elapsed))
+            lines += b"X-Response-Time: %.1fms\r\n" % ((self._seconds() - exchange.begun) * 1000.0)
         if self._target_service and exchange.route is not None and exchange.route.service:
-            fields.append((b"X-Target-Service", exchange.route.service.encode()))
+            lines += b"X-Target-Service: %b\r\n" % exchange.route.service.encode()
+        response.lines += lines

@@ -17,7 +17,8 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
-from apigw.messages import Attempt, Fields
+from apigw.http1.fields import check_fields, wire_lines
+from apigw.messages import Attempt
 from apigw.upstream.pool import Pool
 from apigw.upstream.response import PeerResponse
 
@@ -38,14 +39,14 @@ class PeerAgent:
         self,
         method: bytes,
         uri: bytes,
-        headers: Headers | Fields | None = None,
+        headers: Headers | bytes | None = None,
         bodyProducer: Any = None,
         attempt: Attempt | None = None,
     ) -> Deferred[PeerResponse]:
         """
         Send a request; what follows the origin in ``uri`` goes out byte for byte.
 
-        :param headers: a list of fields is sent as it is, in order and case.
+        :param headers: bytes are field lines, sent as they are; the framing fields are added.
         :param attempt: takes down what happens, and brings the timeouts.
         :return: fails with a :class:`~apigw.errors.GatewayError`; to cancel it closes the connection.
         """
@@ -53,27 +54,28 @@ class PeerAgent:
             return fail(SchemeNotSupported(f"this agent serves {self._origin.decode()} only"))
         target = uri[self._start :] or b"/"
         target = uri[self._start :] or b"/"
-        fields = headers if isinstance(headers, list) else self._flattened(headers)
+        lines = headers if isinstance(headers, bytes) else self._flattened(headers)
         pool = self._pool
         if attempt is None:
             attempt = Attempt(pool.seconds())
         connection = pool.take()
         if connection is not None:
             attempt.reused = True
-            return connection.request(method, target, fields, bodyProducer, attempt)
-        return Deferred.fromCoroutine(self._connect(method, target, fields, bodyProducer, attempt))
+            return connection.request(method, target, lines, bodyProducer, attempt)
+        return Deferred.fromCoroutine(self._connect(method, target, lines, bodyProducer, attempt))
 
-    async def _connect(self, method: bytes, target: bytes, fields: Fields, body: Any, attempt: Attempt) -> PeerResponse:
+    async def _connect(self, method: bytes, target: bytes, lines: bytes, body: Any, attempt: Attempt) -> PeerResponse:
         begun = self._pool.seconds()
         connection = await self._pool.connect()
         attempt.connect = self._pool.seconds() - begun
-        return await connection.request(method, target, fields, body, attempt)
+        return await connection.request(method, target, lines, body, attempt)
 
-    def _flattened(self, headers: Headers | None) -> Fields:
+    def _flattened(self, headers: Headers | None) -> bytes:
         fields = [(name, value) for name, values in (headers or Headers()).getAllRawHeaders() for value in values]
         if not any(name.lower() == b"host" for name, _ in fields):
             fields.insert(0, (b"Host", self._origin.partition(b"://")[2]))
-        return fields
+        check_fields(fields)
+        return wire_lines(fields)
 
 
 class TransparentClient(HTTPClient):
@@ -91,7 +93,7 @@ class TransparentClient(HTTPClient):
         method: bytes,
         url: bytes,
         *,
-        headers: Fields,
+        headers: bytes,
         data: Any = None,
         attempt: Attempt | None = None,
     ) -> Deferred[PeerResponse]:

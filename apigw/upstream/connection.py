@@ -37,9 +37,8 @@ from apigw.errors import (
 from apigw.http1.body import ChunkedDecoder, CloseDecoder, LengthDecoder, encode_chunk, encode_last_chunk
 from apigw.http1.errors import BadMessage
 from apigw.http1.head import HeadLimits
-from apigw.http1.request import serialize_request_head
 from apigw.http1.response import CHUNKED, LENGTH, NONE, ResponseHead, find_response_head, parse_response_head
-from apigw.messages import Attempt, Fields
+from apigw.messages import Attempt
 from apigw.policy.fields import response_fields
 from apigw.upstream.failures import mapped
 from apigw.upstream.response import PeerResponse
@@ -128,12 +127,12 @@ class PeerConnection(Protocol):
     # -- sending -----------------------------------------------------------------------------------------------
 
     def request(
-        self, method: bytes, target: bytes, fields: Fields, body: RequestBody | None, attempt: Attempt
+        self, method: bytes, target: bytes, lines: bytes, body: RequestBody | None, attempt: Attempt
     ) -> Deferred[PeerResponse]:
         """
         Send one request; the connection must be idle.
 
-        :param fields: all fields but the framing ones, Host included.
+        :param lines: all fields but the framing ones, Host included, as they go on the wire.
         :return: the answer once its head is here; fails with an :class:`UpstreamError`, or with what the body failed
             with. Cancelling it closes the connection.
         """
@@ -144,20 +143,20 @@ class PeerConnection(Protocol):
         answer = self._answer = Deferred(self._cancelled)
         if body is None:
             self._await_answer()
-            self.transport.write(serialize_request_head(method, target, fields))
+            self.transport.write(b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines))
         else:
-            self._send_with_body(method, target, fields, body)
+            self._send_with_body(method, target, lines, body)
         return answer
 
-    def _send_with_body(self, method: bytes, target: bytes, fields: Fields, body: RequestBody) -> None:
+    def _send_with_body(self, method: bytes, target: bytes, lines: bytes, body: RequestBody) -> None:
         self._chunked = body.length == UNKNOWN_LENGTH
-        framing = (b"Transfer-Encoding", b"chunked") if self._chunked else (b"Content-Length", str(body.length).encode())
+        framing = b"Transfer-Encoding: chunked" if self._chunked else b"Content-Length: " + str(body.length).encode()
         assert self._attempt is not None
         self._upload = body
         expects = getattr(body, "expects", False)
         self._deadline.set(self._seconds() + self._attempt.first_byte_timeout if expects else inf)
         # The head waits for the first bytes of the body, so that both leave in one write.
-        self._head = serialize_request_head(method, target, [*fields, framing])
+        self._head = b"%b %b HTTP/1.1\r\n%b%b\r\n\r\n" % (method, target, lines, framing)
         self.transport.registerProducer(self, True)
         finished = body.startProducing(self)
         if self._head and not finished.called:

@@ -9,7 +9,8 @@ from attrs import frozen
 
 from apigw.dates import HttpDate
 from apigw.errors import GatewayError, LoopDetected
-from apigw.messages import Attempt, Exchange, Fields, Response
+from apigw.http1.fields import wire_lines
+from apigw.messages import Attempt, Exchange, Response
 from apigw.policy.fields import request_fields, response_fields
 from apigw.policy.forwarded import loops, via
 from apigw.policy.paths import Rewrite
@@ -76,7 +77,7 @@ class Forwarder:
             path = self._rewrite.apply(path, exchange.params or {})
         try:
             response = await self._upstream.request(
-                request.method, path + request.query, host, self._fields(exchange), body, attempt
+                request.method, path + request.query, host, self._lines(exchange), body, attempt
             )
         except GatewayError as error:
             attempt.error = error
@@ -91,8 +92,22 @@ class Forwarder:
         response.fields = fields
         return response
 
-    def _fields(self, exchange: Exchange) -> Fields:
+    def _lines(self, exchange: Exchange) -> bytes:
         """What the service gets: the client's end-to-end fields, then the gateway's own."""
+        request = exchange.request
+        common = request.notes.get(self)
+        if common is None:
+            common = request.notes[self] = self._common(exchange)
+        return b"%bX-Request-Id: %b\r\nX-Correlation-Id: %b\r\nX-Original-Path: %b\r\nX-Timeout-Remaining: %d\r\n" % (
+            common,
+            exchange.id,
+            exchange.correlation_id,
+            request.path,
+            self._timeouts.total * 1000.0,
+        )
+
+    def _common(self, exchange: Exchange) -> bytes:
+        """What is the same for all requests of a connection that have the same fields."""
         request = exchange.request
         received = request.fields
         if loops(received, self._pseudonym):
@@ -101,12 +116,6 @@ class Forwarder:
         if request.empty_body:
             fields.append((b"Content-Length", b"0"))
         fields += exchange.forwarding
-        fields += (
-            (b"Via", via(received, request.version, self._pseudonym)),
-            (b"X-Request-Id", exchange.id),
-            (b"X-Correlation-Id", exchange.correlation_id),
-            (b"X-Gateway-Service", b"apigw"),
-            (b"X-Original-Path", request.path),
-            (b"X-Timeout-Remaining", b"%d" % (self._timeouts.total * 1000.0)),
-        )
-        return fields
+        fields.append((b"Via", via(received, request.version, self._pseudonym)))
+        fields.append((b"X-Gateway-Service", b"apigw"))
+        return wire_lines(fields)

@@ -47,6 +47,7 @@ class PeerResponse(Response):
         self.status = head.status
         self.reason = head.reason
         self.fields: Fields = head.fields
+        self.lines = b""
         self.trailers: Fields = []
         self.bodyless = framing == NONE
         self.length = head.content_length if framing == LENGTH else 0 if framing == NONE else None

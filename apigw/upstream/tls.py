@@ -20,9 +20,14 @@ BEGIN = b"-----BEGIN CERTIFICATE-----"
 class TlsSettings(Protocol):
     """The ``tls.*`` keys of a service."""
 
-    ca: str | None
-    client_cert: str | None
-    server_name: str | None
+    @property
+    def ca(self) -> str | None: ...
+
+    @property
+    def client_cert(self) -> str | None: ...
+
+    @property
+    def server_name(self) -> str | None: ...
 
 
 def client_creator(host: str, settings: TlsSettings) -> IOpenSSLClientConnectionCreator:

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 
 from apigw.errors import UpstreamUnavailable
-from apigw.messages import Attempt, Fields
+from apigw.messages import Attempt
 from apigw.upstream.peer import Peer
 from apigw.upstream.queue import WaitingLine
 from apigw.upstream.response import PeerResponse
@@ -41,13 +41,13 @@ class Upstream:
         self._line.wake()
 
     async def request(
-        self, method: bytes, target: bytes, host: bytes, fields: Fields, body: Any, attempt: Attempt
+        self, method: bytes, target: bytes, host: bytes, lines: bytes, body: Any, attempt: Attempt
     ) -> PeerResponse:
         """
         Get an answer from one peer.
 
         :param host: value of Host, empty for the peer's own authority.
-        :param fields: all others but the framing ones.
+        :param lines: all other fields but the framing ones, as they go on the wire.
         :raises GatewayError: there is none, for whatever reason.
         """
         peer = None if len(self._line) else self._pick()
@@ -57,8 +57,8 @@ class Upstream:
             attempt.queued += self._seconds() - begun
             peer = self._pick()
         attempt.peer = peer.label
-        fields = [(b"Host", host or peer.authority), *fields]
-        return await peer.client.request(method, peer.origin + target, headers=fields, data=body, attempt=attempt)
+        lines = b"Host: %b\r\n%b" % (host or peer.authority, lines)
+        return await peer.client.request(method, peer.origin + target, headers=lines, data=body, attempt=attempt)
 
     def _pick(self) -> Peer | None:
         """:return: None while all connections are in use."""

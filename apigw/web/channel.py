@@ -61,6 +61,7 @@ class Channel(Protocol):
         self._buffer = b""
         self._searched = 0
         self._reading = False
+        self._head: RequestHead | None = None
         self._exchange: Exchange | None = None
         self._decoder: LengthDecoder | ChunkedDecoder | None = None
         self._body: RequestBody | None = None
@@ -174,7 +175,7 @@ class Channel(Protocol):
                         self._deadline.set(now + self._settings.header_timeout)
                     self._searched = len(data)
                     break
-                head = parse_request_head(data[:end])
+                head = self._head = parse_request_head(data[:end], self._head)
             except BadMessage as bad:
                 self._refuse(bad, now)
                 data = b""
@@ -200,6 +201,7 @@ class Channel(Protocol):
             head.options,
             b"1.1" if head.minor else b"1.0",
             self._client,
+            head.block.notes,
         )
         exchange = self._exchange = Exchange(request, self, now)
         if head.chunked or head.content_length:
@@ -273,7 +275,7 @@ class Channel(Protocol):
     def _refuse_with(self, error: GatewayError, now: float) -> None:
         self._close_after = self._lingering = True
         self._deadline.set(inf)
-        request = Request(b"", b"", b"", b"", b"", [], (), b"1.1", self._client)
+        request = Request(b"", b"", b"", b"", b"", [], (), b"1.1", self._client, {})
         exchange = self._exchange = Exchange(request, self, now)
         self._site.core.refuse(exchange, error)
 
@@ -319,21 +321,21 @@ class Channel(Protocol):
             # Refused before it was read: the rest of the body isn't wanted.
             self._close_after = True
         body = response.body
-        fields = response.fields
+        lines = response.lines
         http11 = exchange.request.version == b"1.1"
         chunked = False
         if response.length is None and not response.bodyless:
             if http11:
                 chunked = True
-                fields = [*fields, (b"Transfer-Encoding", b"chunked")]
+                lines += b"Transfer-Encoding: chunked\r\n"
             else:
                 self._close_after = True
         if self._close_after or self._site.draining:
             self._close_after = True
-            fields = [*fields, (b"Connection", b"close")]
+            lines += b"Connection: close\r\n"
         elif not http11:
-            fields = [*fields, (b"Connection", b"keep-alive")]
-        head = serialize_response_head(response.status, response.reason, fields)
+            lines += b"Connection: keep-alive\r\n"
+        head = serialize_response_head(response.status, response.reason, response.fields, lines)
         if response.bodyless or exchange.request.method == b"HEAD":
             self._write(head)
             self._answered(True)

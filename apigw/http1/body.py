@@ -235,9 +235,7 @@ class ChunkedDecoder:
         """The fields that may be trailers."""
         names = [name.lower() for name, _ in fields]
         if not _FRAMING.isdisjoint(names):
-            raise BadMessage(
-                self._status, "bad-trailer", "The trailer section has a field that frames a body."
-            )
+            raise BadMessage(self._status, "bad-trailer", "The trailer section has a field that frames a body.")
         return [field for field, name in zip(fields, names, strict=True) if name not in NOT_IN_TRAILERS]
 
 

@@ -77,7 +77,7 @@ def serialize_head(start_line: bytes, fields: Iterable[tuple[bytes, bytes]], lin
     head = b"\r\n".join(pieces)
     if head.translate(None, TEXT) != b"\r\n" * (len(pieces) - 1):
         raise ValueError("a control character in a start line or a field")
-    return b"%b%b\r\n" % (head, lines)
+    return head + lines + b"\r\n"
 
 
 def parse_fields(head: bytes, start: int, status: int) -> Fields:

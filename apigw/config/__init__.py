@@ -8,7 +8,7 @@ from apigw.config.addresses import PeerAddress
 from apigw.config.display import show
 from apigw.config.endpoints import ListenEndpoint
 from apigw.config.loader import load
-from apigw.config.matching import FieldMatch, PathPattern, Rewrite
+from apigw.config.matching import FieldMatch, PathPattern
 from apigw.config.model import (
     DemoSection,
     DiscoverySection,
@@ -36,7 +36,6 @@ __all__ = [
     "Origin",
     "PathPattern",
     "PeerAddress",
-    "Rewrite",
     "RouteSection",
     "RouteTimeouts",
     "ServiceSection",

@@ -165,9 +165,9 @@ def render_peer(peer: PeerAddress) -> str:
     return peer.url if peer.weight == 1 else f"{peer.url} weight={peer.weight}"
 
 
-PEER: Kind[PeerAddress] = Kind(
-    "`http://HOST:PORT`, `https://HOST:PORT`, `unix:PATH` or `demo:NAME`, each with ` weight=N` if need be",
-    parse_peer,
-    render_peer,
+PEER: Kind[PeerAddress] = Kind("URL", parse_peer, render_peer)
+PEERS = list_of(
+    PEER,
+    "`http://HOST:PORT`, `https://HOST:PORT`, `unix:PATH` or `demo:NAME`, each with `weight=N` if need be",
+    at_least=1,
 )
-PEERS = list_of(PEER, at_least=1)

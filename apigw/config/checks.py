@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import product
 from typing import TypeVar
 
 from attrs import frozen
@@ -25,7 +26,7 @@ class Found:
     """
 
     sections: Mapping[str, object]
-    names: Mapping[str, Iterable[str]]
+    names: Mapping[str, Collection[str]]
     origins: Mapping[tuple[str, str], Origin]
 
     def of(self, cls: type[S]) -> Iterator[tuple[str, S]]:
@@ -53,20 +54,26 @@ def check(found: Found) -> Iterator[ConfigError]:
 
 
 def _references(found: Found) -> Iterator[ConfigError]:
+    hints: dict[str, str] = {}
     for kind in section_kinds(GatewayConfig).values():
         for key, option in kind.options.items():
-            if option.refers_to:
-                known = found.names[option.refers_to]
-                for header, section in found.of(kind.cls):
-                    name = option.of(section)
-                    if name is not None and name not in known:
-                        hint = did_you_mean(name, known) or f", add [{option.refers_to}:{name}]"
-                        yield found.error(header, key, f"there is no [{option.refers_to}:{name}]{hint}")
+            if not option.refers_to:
+                continue
+            known = found.names[option.refers_to]
+            sections: Iterator[tuple[str, object]] = found.of(kind.cls)
+            for header, section in sections:
+                name = option.of(section)
+                if name is None or name in known:
+                    continue
+                missing = f"[{option.refers_to}:{name}]"
+                if missing not in hints:
+                    hints[missing] = did_you_mean(name, known) or f", add {missing}"
+                yield found.error(header, key, f"there is no {missing}{hints[missing]}")
 
 
 def _demo(found: Found) -> Iterator[ConfigError]:
-    if any(demo.enabled for _, demo in found.of(DemoSection)):
-        return
+    if not any(not demo.enabled for _, demo in found.of(DemoSection)):
+        return  # it is on, or what is wrong with it has been said
     for header, service in found.of(ServiceSection):
         for peer in service.urls:
             if peer.scheme == "demo":
@@ -86,20 +93,13 @@ def _listeners(found: Found) -> Iterator[ConfigError]:
 
 
 def _routes(found: Found) -> Iterator[ConfigError]:
-    """Two routes that match the same requests with nothing that makes one of them more specific."""
-    alike: dict[object, list[tuple[str, RouteSection]]] = {}
+    """Two routes that match the same requests, with nothing that makes one of them more specific."""
+    first: dict[object, str] = {}
     for header, route in found.of(RouteSection):
-        same = alike.setdefault((route.path.shape, route.headers), [])
-        for other, before in same:
-            if _overlap(route.host, before.host) and _overlap(route.methods, before.methods):
+        for host, method in product(route.host or ("",), route.methods or ("",)):
+            other = first.setdefault((route.path.shape, route.headers, host, method), header)
+            if other != header:
                 place = found.place(other, "path")
-                message = (
-                    f"{str(route.path)!r} matches the same requests as {place}, change one of them or leave it out"
-                )
+                message = f"{str(route.path)!r} matches the same requests as {place}, change one of the two"
                 yield found.error(header, "path", message)
                 break
-        same.append((header, route))
-
-
-def _overlap(these: tuple[str, ...], those: tuple[str, ...]) -> bool:
-    return these == those or not set(these).isdisjoint(those)

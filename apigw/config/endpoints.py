@@ -163,7 +163,6 @@ def parse_port(text: str) -> ListenEndpoint:
 
 
 ENDPOINT: Kind[ListenEndpoint] = Kind(
-    "[endpoint](https://docs.twisted.org/en/stable/core/howto/endpoints.html#servers): `tcp:PORT`, `tcp6:PORT`,"
-    " `unix:PATH`, `systemd:domain=INET:index=0`",
+    "`tcp:PORT`, `tcp:PORT:interface=ADDRESS`, `tcp6:PORT`, `unix:PATH` or `systemd:domain=INET:index=0`",
     parse_endpoint,
 )

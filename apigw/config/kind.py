@@ -50,7 +50,7 @@ def choice(*words: str) -> Kind[str]:
             return text
         raise ValueError(f"{text!r} is not {listed}{did_you_mean(text.lower(), words)}")
 
-    return Kind(", ".join(f"`{word}`" for word in words), parse)
+    return Kind(" or ".join(f"`{word}`" for word in words), parse)
 
 
 def pieces(text: str) -> Iterator[tuple[int, str]]:
@@ -72,10 +72,11 @@ def pieces(text: str) -> Iterator[tuple[int, str]]:
                 raise RowError(row, "nothing stands between two commas, remove one of them")
 
 
-def list_of(item: Kind[T], at_least: int = 0) -> Kind[tuple[T, ...]]:
+def list_of(item: Kind[T], form: str, at_least: int = 0) -> Kind[tuple[T, ...]]:
     """
     Several values of one kind, no two the same.
 
+    :param form: what the items are called, in the plural.
     :param at_least: how many there must be.
     """
 
@@ -96,4 +97,4 @@ def list_of(item: Kind[T], at_least: int = 0) -> Kind[tuple[T, ...]]:
     def render(values: tuple[T, ...]) -> str:
         return ", ".join(item.render(value) for value in values)
 
-    return Kind(f"list of {item.form}", parse, render, lines=True)
+    return Kind(f"list of {form}", parse, render, lines=True)

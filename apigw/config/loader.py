@@ -219,7 +219,7 @@ class _Loader:
 
     def _check(self, sections: Mapping[str, object | None]) -> None:
         whole = {header: section for header, section in sections.items() if section is not None}
-        names = {kind: [draft.name for draft in self._of(kind)] for kind in KINDS}
+        names = {kind: {draft.name for draft in self._of(kind)} for kind in KINDS}
         self._errors.extend(check(Found(whole, names, self._origins)))
         self._errors.extend(self._overrides.problems({d.header: d.kind for d in self._drafts.values()}))
 

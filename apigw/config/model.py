@@ -25,7 +25,6 @@ from apigw.config.matching import (
     REWRITE,
     FieldMatch,
     PathPattern,
-    Rewrite,
 )
 from apigw.config.names import NAME, SERVER_NAME
 from apigw.config.option import Variable, group, option, section, sections
@@ -41,6 +40,7 @@ from apigw.config.units import (
     parse_milliseconds,
     size_between,
 )
+from apigw.policy.paths import Rewrite
 
 
 @frozen(kw_only=True)
@@ -49,7 +49,7 @@ class GatewaySection:
 
     workers: int = option(WORKERS, default=1, help="Processes that share the listeners.")
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = option(
-        list_of(NETWORK),
+        list_of(NETWORK, "networks"),
         default=(),
         unset="none",
         example="10.0.0.0/8, 192.168.1.7",
@@ -121,9 +121,16 @@ class ListenerSection:
 @frozen(kw_only=True)
 class ServiceTimeouts:
     connect: float = option(DURATION, default=2.0, help="To connect to a peer, its TLS handshake included.")
-    first_byte: float = option(DURATION, default=15.0, help="From the end of the request to the head of the answer.")
+    first_byte: float = option(
+        DURATION, default=15.0, help="From the end of the request to the head of the answer, for each attempt."
+    )
     idle: float = option(DURATION, default=60.0, help="Without a byte of the answer's body.")
-    total: float = option(DURATION, default=30.0, help="For the whole request, up to the head of the answer.")
+    total: float = option(
+        DURATION,
+        default=30.0,
+        help="From the end of the request to the head of the answer, over all attempts. Neither a long upload nor a"
+        " long answer is cut by it.",
+    )
 
 
 @frozen(kw_only=True)
@@ -197,11 +204,17 @@ class RouteSection:
         default=(),
         unset="any",
         example="api.example.com, *.example.com",
-        help="Hosts; `*.` stands for one label or more.",
+        help="Any of them, at any port; `*.` stands for one label or more.",
     )
-    methods: tuple[str, ...] = option(METHOD_LIST, default=(), unset="any", example="GET, POST", help="Methods.")
+    methods: tuple[str, ...] = option(
+        METHOD_LIST, default=(), unset="any", example="GET, POST", help="Any of them; `GET` is `HEAD` too."
+    )
     headers: tuple[FieldMatch, ...] = option(
-        FIELDS, default=(), unset="any", example="X-Canary: yes", help="Fields with the values that they must have."
+        FIELDS,
+        default=(),
+        unset="any",
+        example="X-Canary: yes",
+        help="Fields that the request must have, with these very values.",
     )
     service: str = option(NAME, refers_to="service", example="user", help="The service that answers.")
     strip_prefix: str | None = option(
@@ -211,7 +224,7 @@ class RouteSection:
         example="/api/v1",
         help="What is taken off the path before it is sent to the service; a beginning of `path`.",
     )
-    rewrite: Rewrite | None = option(
+    rewrite: str | None = option(
         REWRITE,
         default=None,
         unset="the path as it is",
@@ -229,18 +242,13 @@ class RouteSection:
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """:return: keys and messages."""
-        literal = "/" + "/".join(self.path.segments)
-        if self.strip_prefix is not None and not f"{literal}/".startswith(f"{self.strip_prefix}/"):
-            yield "strip_prefix", f"{self.strip_prefix!r} is no beginning, by whole segments, of path = {self.path}"
-        if self.rewrite is None:
-            return
-        if self.strip_prefix is not None:
-            yield "rewrite", "strip_prefix is there too, write one of the two"
-        known = self.path.parameters
-        for name in self.rewrite.parameters:
-            if name not in known:
-                has = "has " + ", ".join(f"{{{k}}}" for k in known) if known else "has no segment in braces"
-                yield "rewrite", f"{{{name}}} is not in path = {self.path}, which {has}"
+        if self.strip_prefix is not None and self.rewrite is not None:
+            yield "rewrite", "strip_prefix is there too, keep one of the two"
+        for key, value in (("strip_prefix", self.strip_prefix), ("rewrite", self.rewrite)):
+            try:
+                Rewrite(self.path.text, **{"template" if key == "rewrite" else key: value})
+            except ValueError as error:
+                yield key, f"{error}; it must fit path = {self.path}"
 
 
 @frozen(kw_only=True)
@@ -272,9 +280,9 @@ class GatewayConfig:
     """
 
     gateway: GatewaySection = section("gateway", GatewaySection)
-    listeners: tuple[ListenerSection, ...] = sections("listener", ListenerSection)
-    services: tuple[ServiceSection, ...] = sections("service", ServiceSection)
-    routes: tuple[RouteSection, ...] = sections("route", RouteSection)
+    listeners: tuple[ListenerSection, ...] = sections("listener", ListenerSection, "public")
+    services: tuple[ServiceSection, ...] = sections("service", ServiceSection, "user")
+    routes: tuple[RouteSection, ...] = sections("route", RouteSection, "users")
     discovery: DiscoverySection = section("discovery", DiscoverySection)
     demo: DemoSection = section("demo", DemoSection)
     origins: Mapping[tuple[str, str], Origin] = field(factory=dict, eq=False, repr=False)

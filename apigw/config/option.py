@@ -127,13 +127,17 @@ class SectionKind:
     :ivar kind: what stands in the brackets, before the colon where there is one.
     :ivar attribute: of the configuration.
     :ivar cls: the class of its values; its docstring is its documentation.
-    :ivar named: there may be several, each with a name: ``[service:NAME]``.
+    :ivar example: a name for one of them, where there may be several: ``[service:NAME]``.
     """
 
     kind: str
     attribute: str
     cls: type
-    named: bool
+    example: str
+
+    @property
+    def named(self) -> bool:
+        return bool(self.example)
 
     @property
     def options(self) -> Mapping[str, Option]:
@@ -146,13 +150,13 @@ class SectionKind:
 
 def section(kind: str, cls: type[T]) -> T:
     """Declare a kind of section of which there is one, with its defaults where the file has none."""
-    made: T = field(factory=cls, metadata={_SECTION: (kind, cls, False)})
+    made: T = field(factory=cls, metadata={_SECTION: (kind, cls, "")})
     return made
 
 
-def sections(kind: str, cls: type[T]) -> tuple[T, ...]:
-    """Declare a kind of section of which there may be several; ``cls`` has an attribute ``name``."""
-    made: tuple[T, ...] = field(default=(), metadata={_SECTION: (kind, cls, True)})
+def sections(kind: str, cls: type[T], example: str) -> tuple[T, ...]:
+    """Declare a kind of section of which there may be several; ``cls`` has a ``name``, for example ``example``."""
+    made: tuple[T, ...] = field(default=(), metadata={_SECTION: (kind, cls, example)})
     return made
 
 
@@ -161,10 +165,10 @@ def section_kinds(cls: type) -> Mapping[str, SectionKind]:
     """The kinds of sections of a configuration, in the order of their declaration."""
     found: dict[str, SectionKind] = {}
     for attribute in fields(cast(Any, cls)):
-        declared: tuple[str, type, bool] | None = attribute.metadata.get(_SECTION)
+        declared: tuple[str, type, str] | None = attribute.metadata.get(_SECTION)
         if declared is not None:
-            kind, inner, named = declared
-            found[kind] = SectionKind(kind, attribute.name, inner, named)
+            kind, inner, example = declared
+            found[kind] = SectionKind(kind, attribute.name, inner, example)
     return found
 
 

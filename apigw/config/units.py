@@ -205,7 +205,7 @@ def parse_switch(text: str) -> bool:
     return word in YES
 
 
-SWITCH: Kind[bool] = Kind("`yes`, `no`", parse_switch, lambda on: "yes" if on else "no")
+SWITCH: Kind[bool] = Kind("`yes` or `no`", parse_switch, lambda on: "yes" if on else "no")
 
 
 def parse_network(text: str) -> IPv4Network | IPv6Network:

@@ -133,7 +133,7 @@ def parse_pattern(text: str) -> Pattern:
                 raise ValueError(f"{text} has {part} twice")
             names.append(named[1])
             segments.append(None)
-        elif part == "" and place < len(parts) - 1:
+        elif part == "" and not (exact and place == len(parts) - 1):
             raise ValueError(f"{text} has an empty segment, which no service reads like another")
         else:
             segments.append(_literal(text, part))

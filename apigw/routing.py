@@ -381,5 +381,5 @@ def _miss(
 
 def _covers(pattern: bytes, host: bytes) -> bool:
     if pattern.startswith(b"*."):
-        return host.endswith(b"." + _name(pattern[2:])) and len(host) >= len(_name(pattern))
+        return host.endswith(b"." + _name(pattern[2:]))
     return host == _name(pattern)

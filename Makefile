@@ -44,6 +44,9 @@ format: $(DEV)
 bench: $(TEST)
 	$(BIN)/python -m benchmarks $(ARGS)
 
+docs: $(RUN)
+	$(BIN)/python -m apigw.config.reference
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f twisted/plugins/dropin.cache twistd.pid twistd.log*

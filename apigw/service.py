@@ -243,6 +243,7 @@ class Gateway(MultiService):
         lean(self._reactor)
         for number in (signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, self._reopen_logs)
+        self._reactor.callWhenRunning(self._take_stop_signals)
         for listener, port in zip(self._config.listeners, self._ports, strict=True):
             self._log.info("[listener:{name}] {address}", name=listener.name, address=port.getHost())
         if self._demos and sys.__stdout__ is not None:
@@ -273,6 +274,24 @@ class Gateway(MultiService):
         if self._lines is not None:
             self._lines.close()
         return maybeDeferred(super().stopService)
+
+    def _take_stop_signals(self) -> None:
+        """
+        In place of the reactor's own way with them, by which twistd ends as if it were killed (exit status 143, not 0)
+        and a second signal is an error in the log.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda number, _: self._reactor.callFromThread(self._asked_to_stop, number))
+
+    def _asked_to_stop(self, number: int) -> None:
+        """Drain; who asks twice doesn't want to wait for that."""
+        self._log.info("{name}: {doing}", name=signal.Signals(number).name, doing="cut" if self._draining else "drain")
+        if self._draining:
+            for site in self._sites:
+                site.abort()
+        else:
+            self._draining = True  # before the reactor comes to stopService, for the next signal may be due as well
+            self._reactor.stop()
 
     def _reopen_logs(self, *_: object) -> None:
         if self._lines is not None:

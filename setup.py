@@ -20,6 +20,7 @@ def version() -> str:
 
 RUN = [
     "attrs>=23.1",
+    "cryptography>=44.0",
     "prometheus-client>=0.20",
     "pyjwt[crypto]>=2.10",
     "pyopenssl>=24.3",

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from attrs import frozen
+from attrs import define
 
 Field = tuple[bytes, bytes]
 Network = IPv4Network | IPv6Network
@@ -21,25 +21,37 @@ MAX_HOPS = 64
 """Hops looked at; a longer list is an attack."""
 
 MAX_VIA = 2048
-"""Bytes of a Via value that are passed on."""
+"""Bytes of Via that are passed on, the latest entries."""
 
-_ELEMENT = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";,=]+))\s*')
-_HOST = re.compile(rb"[A-Za-z0-9._~-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?").fullmatch
+MAX_NODE = 56
+"""Characters of a hop: an IPv6 address with brackets and a port has 53."""
+
+CACHED = 4096
+"""Addresses that are kept with the verdict on them."""
+
+_is_host = re.compile(
+    rb"[A-Za-z0-9._~-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?"
+).fullmatch
+_node = re.compile(
+    r"([0-9.]{7,15})(?::[0-9]{1,5})?|\[([0-9A-Fa-f]*:[0-9A-Fa-f:.]{1,44})\](?::[0-9]{1,5})?"
+).fullmatch
+_pair = re.compile(
+    r"""[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=(?:"((?:[^"\\]|\\.)*)"|([^ \t";,=]+))[ \t]*([;,]|\Z)"""
+).match
+_gap = re.compile(r"[ \t]*(?:,[ \t]*)*").match
 
 
-@frozen
+@define
 class Origin:
     """
-    :ivar ip: the client's address, as text; empty for a UNIX socket.
-    :ivar trusted: the connection comes from a trusted proxy, so what it says was believed.
-    :ivar hops: X-Forwarded-For as the trusted proxy sent it, else empty.
-    :ivar forwarded: Forwarded, likewise.
+    :ivar ip: the client's address in its shortest form; empty where it comes by a UNIX socket.
+    :ivar hops: what X-Forwarded-For says before the gateway's own entry.
+    :ivar forwarded: the same for Forwarded.
     :ivar proto: ``http`` or ``https`` as the client used it, None where nobody says so.
     :ivar host: authority that the client asked for, None where nobody says so.
     """
 
     ip: str
-    trusted: bool = False
     hops: bytes = b""
     forwarded: bytes = b""
     proto: bytes | None = None
@@ -48,85 +60,112 @@ class Origin:
 
 def canonical_ip(text: str) -> str | None:
     """
-    The address in its shortest form, an IPv4-mapped one as IPv4, without port and brackets.
+    The address in its shortest form, an IPv4-mapped one as IPv4; without port, brackets and zone.
 
     :return: None where it isn't an address.
     """
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
+    node = _node(text)
+    if node is not None:
+        text = node[1] or node[2]
     try:
-        address: IPv4Address | IPv6Address = ip_address(text)
-    except ValueError:
+        if ":" not in text:
+            return str(IPv4Address(text))
+        address = IPv6Address(text.partition("%")[0])
+    except AddressValueError:
         return None
-    if isinstance(address, IPv6Address):
-        if address.scope_id is not None:
-            return None
-        if address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-    return str(address)
+    return str(address.ipv4_mapped or address)
 
 
 class Forwarding:
     """:param trusted: networks whose word counts; a UNIX socket's peer is trusted when any is configured."""
 
     def __init__(self, trusted: Iterable[Network] = ()) -> None:
-        self._trusted = tuple(trusted)
-        self.trusts = lru_cache(maxsize=4096)(self._trusts)
+        # By length of the prefix: a look-up costs the number of lengths, not of networks.
+        self._prefixes: dict[tuple[int, int], set[int]] = {}
+        for network in trusted:
+            address, length = network.network_address, network.prefixlen
+            if isinstance(address, IPv6Address) and address.ipv4_mapped is not None and length >= 96:
+                address, length = address.ipv4_mapped, length - 96
+            shift = address.max_prefixlen - length
+            self._prefixes.setdefault((address.version, shift), set()).add(int(address) >> shift)
+        self._known = lru_cache(maxsize=CACHED)(self._verdict)
 
-    def _trusts(self, host: str) -> bool:
+    def _look(self, text: str) -> tuple[str, bool] | None:
+        return self._known(text) if len(text) <= MAX_NODE else None
+
+    def _verdict(self, text: str) -> tuple[str, bool] | None:
+        """The address in its shortest form, and whether it is trusted; None where it isn't one."""
+        ip = canonical_ip(text)
+        if ip is None:
+            return None
+        version = 6 if ":" in ip else 4
+        value = int(IPv6Address(ip) if version == 6 else IPv4Address(ip))
+        return ip, any(
+            value >> shift in networks for (one, shift), networks in self._prefixes.items() if one == version
+        )
+
+    def trusts(self, host: str) -> bool:
+        """:param host: an address as text, empty for a UNIX socket."""
         if not host:
-            return bool(self._trusted)
-        text = canonical_ip(host)
-        if text is None:
-            return False
-        address = ip_address(text)
-        return any(address in network for network in self._trusted if network.version == address.version)
+            return bool(self._prefixes)
+        known = self._look(host)
+        return known is not None and known[1]
 
     def origin(self, peer: str, fields: Sequence[Field]) -> Origin:
         """
+        Who sent a request: what the last proxy that is trusted has seen.
+
         :param peer: the address of the connection, empty for a UNIX socket.
-        :param fields: of the request.
+        :param fields: of the request; not looked at where the peer isn't trusted, 0.3 us then.
         """
-        if not self._trusted or not self.trusts(peer):
+        if ":" in peer:
+            peer = canonical_ip(peer) or peer
+        if not self._prefixes or not self.trusts(peer):
             return Origin(peer)
-        wanted: dict[bytes, list[bytes]] = {
+        found: dict[bytes, list[bytes]] = {
             b"x-forwarded-for": [],
             b"forwarded": [],
             b"x-forwarded-proto": [],
             b"x-forwarded-host": [],
         }
         for name, value in fields:
-            values = wanted.get(name.lower())
+            values = found.get(name.lower())
             if values is not None:
                 values.append(value)
-        hops = b", ".join(wanted[b"x-forwarded-for"])
-        forwarded = b", ".join(wanted[b"forwarded"])
-        elements = parse_forwarded(forwarded.decode("latin-1")) if forwarded else []
+        elements, forwarded = _elements(found[b"forwarded"])
+        chain = [element.get("for", "") for element in elements]
+        hops = b", ".join(found[b"x-forwarded-for"])
         if hops:
-            chain = [hop.strip() for hop in hops.decode("latin-1").split(",")]
-        else:
-            chain = [element.get("for", "") for element in elements]
-        ip = peer
-        for hop in reversed(chain[-MAX_HOPS:]):
-            address = canonical_ip(hop)
-            if address is None:
+            named = [hop.strip() for hop in hops.decode("latin-1").split(",")]
+            # A proxy that writes one of the two may pass on the other as its client sent it.
+            if elements and self._look(named[-1]) != self._look(chain[-1]):
+                elements, forwarded = [], b""
+            chain = named
+        ip, place = self._walk(peer, chain)
+        proto = _at(found[b"x-forwarded-proto"], place, len(chain))
+        host = _at(found[b"x-forwarded-host"], place, len(chain))
+        if elements:
+            element = elements[place if len(elements) == len(chain) else -1]
+            proto = proto or element.get("proto", "").encode("latin-1")
+            host = host or element.get("host", "").encode("latin-1")
+        proto = proto.lower() if proto is not None and proto.lower() in (b"http", b"https") else None
+        host = host if host is not None and _is_host(host) else None
+        if ip != peer:
+            hops = hops or ip.encode("ascii")
+            forwarded = forwarded or _element(ip, host, proto)
+        return Origin(ip, hops, forwarded, proto, host)
+
+    def _walk(self, peer: str, chain: list[str]) -> tuple[str, int]:
+        """The address behind the last trusted hop, and its place in the chain, or the last place."""
+        ip, place = peer, len(chain) - 1
+        for index in range(len(chain) - 1, max(-1, len(chain) - 1 - MAX_HOPS), -1):
+            known = self._look(chain[index])
+            if known is None:
                 break
-            ip = address
-            if not self.trusts(ip):
+            ip, place = known[0], index
+            if not known[1]:
                 break
-        proto = _last(wanted[b"x-forwarded-proto"])
-        host = _last(wanted[b"x-forwarded-host"])
-        if proto is None and elements:
-            proto = elements[-1].get("proto", "").encode("latin-1") or None
-        if host is None and elements:
-            host = elements[-1].get("host", "").encode("latin-1") or None
-        if proto is not None:
-            proto = proto.lower() if proto.lower() in (b"http", b"https") else None
-        if host is not None and _HOST(host) is None:
-            host = None
-        return Origin(ip, True, hops, forwarded, proto, host)
+        return ip, place
 
 
 def forwarding_fields(origin: Origin, peer: str, scheme: bytes, authority: bytes) -> list[Field]:
@@ -134,47 +173,94 @@ def forwarding_fields(origin: Origin, peer: str, scheme: bytes, authority: bytes
     X-Forwarded-For, -Proto and -Host, and Forwarded (RFC 7239), for the service.
 
     :param peer: the address of the connection: the last hop, which the gateway itself has seen.
+    :param scheme: ``http`` or ``https``, of the connection.
+    :param authority: host and port as the request has them, valid; may be empty.
     """
-    hop = peer.encode("ascii") or b"unix"
-    proto = origin.proto or scheme
-    host = origin.host or authority
-    node = b'"[%b]"' % hop if b":" in hop else hop if peer else b"unknown"
-    element = b'for=%b;host="%b";proto=%b' % (node, host, proto) if host else b"for=%b;proto=%b" % (node, proto)
+    if ":" in peer:
+        peer = canonical_ip(peer) or peer
+    element = _element(peer, authority, scheme)
     fields = [
-        (b"X-Forwarded-For", b"%b, %b" % (origin.hops, hop) if origin.hops else hop),
-        (b"X-Forwarded-Proto", proto),
+        (b"X-Forwarded-Proto", origin.proto or scheme),
         (b"Forwarded", b"%b, %b" % (origin.forwarded, element) if origin.forwarded else element),
     ]
+    if peer:
+        hop = peer.encode("ascii")
+        fields.append((b"X-Forwarded-For", b"%b, %b" % (origin.hops, hop) if origin.hops else hop))
+    elif origin.hops:
+        fields.append((b"X-Forwarded-For", origin.hops))
+    host = origin.host or authority
     if host:
         fields.append((b"X-Forwarded-Host", host))
     return fields
 
 
-def parse_forwarded(value: str) -> list[dict[str, str]]:
+def _element(ip: str, host: bytes | None, proto: bytes | None) -> bytes:
+    """One element of Forwarded."""
+    node = f'"[{ip}]"' if ":" in ip else ip or "unknown"
+    made = b"for=" + node.encode("ascii")
+    if host:
+        made += b';host="%b"' % host
+    return made + b";proto=" + proto if proto else made
+
+
+def _at(values: list[bytes], place: int, length: int) -> bytes | None:
+    """The entry at a place of the chain, or the last one where the list isn't as long as the chain."""
+    if not values:
+        return None
+    entries = b",".join(values).split(b",")
+    return entries[place if len(entries) == length else -1].strip()
+
+
+def _elements(values: list[bytes]) -> tuple[list[dict[str, str]], bytes]:
+    """What Forwarded says: its elements, and the value to pass on. The later fields, up to a malformed one."""
+    elements: list[dict[str, str]] = []
+    kept: list[bytes] = []
+    for value in reversed(values):
+        parsed = parse_forwarded(value.decode("latin-1"))
+        if parsed is None:
+            # A client may have left a quote open before the proxy wrote its own element.
+            value = value.rpartition(b",")[2].strip()
+            last = parse_forwarded(value.decode("latin-1"))
+            if last:
+                elements, kept = last + elements, [value, *kept]
+            break
+        if parsed:
+            elements, kept = parsed + elements, [value, *kept]
+    return elements, b", ".join(kept)
+
+
+def parse_forwarded(value: str) -> list[dict[str, str]] | None:
     """
     The elements of Forwarded, in order, with lower-cased parameter names (RFC 7239 section 4).
 
-    :return: nothing where the value is malformed: half a truth is not to be trusted.
+    Unquoted addresses with a port are taken too, as some proxies write them.
+
+    :return: None where the value is malformed.
     """
-    elements: list[dict[str, str]] = [{}]
-    at = 0
+    elements: list[dict[str, str]] = []
+    element: dict[str, str] = {}
+    at = _skip(value, 0)
     while at < len(value):
-        name = _ELEMENT.match(value, at)
-        if name is None or name[2] is None or not value.startswith("=", name.end()):
-            return []
-        found = _ELEMENT.match(value, name.end() + 1)
-        if found is None:
-            return []
-        text = re.sub(r"\\(.)", r"\1", found[1]) if found[1] is not None else found[2]
-        elements[-1].setdefault(name[2].lower(), text)
-        at = found.end()
-        if at < len(value):
-            if value[at] == ",":
-                elements.append({})
-            elif value[at] != ";":
-                return []
-            at += 1
-    return elements if elements[-1] else []
+        pair = _pair(value, at)
+        if pair is None or pair[1].lower() in element:
+            return None
+        quoted = pair[2]
+        element[pair[1].lower()] = pair[3] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        at = pair.end()
+        if pair[4] == ";":
+            if at == len(value):
+                return None
+            continue
+        elements.append(element)
+        element = {}
+        at = _skip(value, at)
+    return elements
+
+
+def _skip(value: str, at: int) -> int:
+    """Where the next element begins: empty ones don't count (RFC 9110 section 5.6.1.2)."""
+    gap = _gap(value, at)
+    return gap.end() if gap else at
 
 
 def via(received: Iterable[Field], version: bytes, pseudonym: bytes) -> bytes:
@@ -185,19 +271,21 @@ def via(received: Iterable[Field], version: bytes, pseudonym: bytes) -> bytes:
     """
     earlier = b", ".join([value for name, value in received if len(name) == 3 and name.lower() == b"via"])
     own = b"%b %b" % (version, pseudonym)
-    return b"%b, %b" % (earlier[-MAX_VIA:], own) if earlier else own
+    if len(earlier) > MAX_VIA:
+        earlier = earlier[-MAX_VIA:].partition(b",")[2].strip()
+    return b"%b, %b" % (earlier, own) if earlier else own
 
 
-def loops(received: Iterable[Field], pseudonym: bytes) -> bool:
-    """Whether a Via field says that the request has been here before."""
+def loops(received: Iterable[Field], pseudonym: bytes, times: int = 1) -> bool:
+    """
+    Whether Via says that the request has been here before.
+
+    :param pseudonym: of this instance alone.
+    :param times: how often it must have been here to count as a loop.
+    """
     for name, value in received:
         if len(name) == 3 and name.lower() == b"via" and pseudonym in value:
             for entry in value.split(b","):
                 parts = entry.split(None, 2)
-                if len(parts) >= 2 and parts[1] == pseudonym:
-                    return True
-    return False
-
-
-def _last(values: list[bytes]) -> bytes | None:
-    return values[-1].rpartition(b",")[2].strip() if values else None
+                times -= len(parts) >= 2 and parts[1] == pseudonym
+    return times <= 0

@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from apigw.body import RequestBody
 from apigw.deadline import Deadline
-from apigw.errors import ClientDisconnected, GatewayError, MalformedRequest, RequestTimeout
+from apigw.errors import ClientDisconnected, GatewayError, MalformedRequest, RequestTimeout, ShuttingDown
 from apigw.http1.body import ChunkedDecoder, LengthDecoder
 from apigw.http1.errors import BadMessage
 from apigw.http1.head import find_head
@@ -88,7 +88,6 @@ class Channel(Protocol):
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008 (Twisted's signature)
         self._gone = True
         self._deadline.stop()
-        self._site.closed(self)
         exchange, self._exchange = self._exchange, None
         body, self._body, self._decoder = self._body, None, None
         gone = ClientDisconnected()
@@ -96,6 +95,7 @@ class Channel(Protocol):
             body.fail(gone)
         if exchange is not None:
             self._abandon(exchange, gone)
+        self._site.closed(self)  # last: when all are closed the log is closed too, and this one's line is in it
 
     def _abandon(self, exchange: Exchange, error: GatewayError) -> None:
         pump, self._pump = self._pump, None
@@ -143,7 +143,10 @@ class Channel(Protocol):
             self._end()
 
     def drop(self) -> None:
-        """End now, whatever is under way."""
+        """The gateway stops: end now, whatever is under way."""
+        exchange = self._exchange
+        if exchange is not None and exchange.error is None:
+            exchange.error = ShuttingDown()
         self._drop()
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -321,7 +324,7 @@ class Channel(Protocol):
             # Refused before it was read: the rest of the body isn't wanted.
             self._close_after = True
         body = response.body
-        lines = response.lines
+        lines = response.field_lines()
         http11 = exchange.request.version == b"1.1"
         chunked = False
         if response.length is None and not response.bodyless:
@@ -335,7 +338,7 @@ class Channel(Protocol):
             lines += b"Connection: close\r\n"
         elif not http11:
             lines += b"Connection: keep-alive\r\n"
-        head = serialize_response_head(response.status, response.reason, response.fields, lines)
+        head = b"HTTP/1.1 %d %b\r\n%b\r\n" % (response.status, response.reason, lines)
         if response.bodyless or exchange.request.method == b"HEAD":
             self._write(head)
             self._answered(True)

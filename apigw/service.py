@@ -262,11 +262,15 @@ class Gateway(MultiService):
         :return: fires when all is ended; bounded by ``drain_timeout`` and a little.
         """
         self._draining = True
-        closing: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._ports]
-        closing += [site.drain(self._config.gateway.drain_timeout) for site in self._sites]
-        ended = gatherResults(closing, consumeErrors=True)
+        closing = [maybeDeferred(port.stopListening) for port in self._ports]
+        ended: Deferred[Any] = gatherResults(closing, consumeErrors=True)
+        # Not before: who loses an idle connection makes another at once, which had better be refused than cut.
+        ended.addBoth(self._drain)
         ended.addBoth(self._close_rest)
         return ended
+
+    def _drain(self, _: object) -> Deferred[Any]:
+        return gatherResults([site.drain(self._config.gateway.drain_timeout) for site in self._sites])
 
     def _close_rest(self, result: object) -> Deferred[Any]:
         for upstream in self._upstreams.values():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.wire.conftest import Connect
-from tests.wire.gateway import Gateway
 from tests.wire.sockets import Service
 
 OK = b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 2\r\n\r\nhi"

@@ -170,4 +170,5 @@ PEERS = list_of(
     PEER,
     "`http://HOST:PORT`, `https://HOST:PORT`, `unix:PATH` or `demo:NAME`, each with `weight=N` if need be",
     at_least=1,
+    identity=lambda peer: peer.url,
 )

@@ -68,23 +68,24 @@ class ListenEndpoint:
         return self.interface == other.interface or any(interface in WILDCARDS for interface in either)
 
 
-def _split(text: str) -> Iterator[tuple[str, str]]:
-    """Arguments as name and value, the name empty where there is none; a backslash quotes what follows it."""
-    name, current = "", ""
-    escaped = named = False
+def _split(text: str) -> Iterator[tuple[str | None, str]]:
+    """Arguments as name and value, the name None where there is none; a backslash quotes what follows it."""
+    name: str | None = None
+    current = ""
+    escaped = False
     for character in text:
-        if escaped or character not in "\\:=":
+        if escaped:
             current += character
             escaped = False
         elif character == "\\":
             escaped = True
         elif character == ":":
             yield name, current
-            name, current, named = "", "", False
-        elif named:
-            current += character
+            name, current = None, ""
+        elif character == "=" and name is None:
+            name, current = current, ""
         else:
-            name, current, named = current, "", True
+            current += character
     if escaped:
         raise ValueError(f"{text!r} ends with a backslash, which belongs before a character")
     yield name, current
@@ -96,7 +97,7 @@ def parse_endpoint(text: str) -> ListenEndpoint:
         raise ValueError(f"{text!r} is only a port, write tcp:{text}")
     if family in INSTEAD:
         raise ValueError(f"{text!r} is not a plain endpoint, {INSTEAD[family]}")
-    if named or family not in POSITIONAL:
+    if named is not None or family not in POSITIONAL:
         hint = did_you_mean(family, POSITIONAL) or ", write for example tcp:8080"
         raise ValueError(f"{text!r} is not an endpoint{hint}")
     arguments = _arguments(text, family, rest)
@@ -130,19 +131,19 @@ def parse_endpoint(text: str) -> ListenEndpoint:
     return ListenEndpoint(text, family, port, interface)
 
 
-def _arguments(text: str, family: str, rest: list[tuple[str, str]]) -> dict[str, str]:
+def _arguments(text: str, family: str, rest: list[tuple[str | None, str]]) -> dict[str, str]:
     names = POSITIONAL[family]
+    unnamed = iter(names)
+    hint = r"; in an IPv6 address write \: for each colon" if "::" in text else ""
     found: dict[str, str] = {}
-    for place, (given, value) in enumerate(rest):
-        if not given and place >= len(names):
-            hint = r"; in an IPv6 address write \: for each colon" if "::" in text else ""
+    for given, value in rest:
+        name = next(unnamed, None) if given is None else given
+        if name is None:
             raise ValueError(f"{text!r} has more arguments than {family} takes{hint}")
-        name = given or names[place]
         if name not in names:
-            hint = did_you_mean(name, names) or f", it takes {', '.join(names)}"
-            raise ValueError(f"{family} takes no {name!r}{hint}")
+            close = did_you_mean(name, names) or f", it takes {', '.join(names)}"
+            raise ValueError(f"{family} takes no {name!r}{close}")
         if name in found:
-            hint = r"; in an IPv6 address write \: for each colon" if "::" in text else ""
             raise ValueError(f"{text!r} gives {name} twice{hint}")
         found[name] = value
     return found

@@ -13,7 +13,7 @@ from apigw.config.kind import Kind
 
 
 def absolute(text: str) -> Path:
-    return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 (resolve would follow links)
+    return Path(os.path.abspath(text))  # noqa: PTH100 (resolve would follow links)
 
 
 def read(path: Path) -> bytes:

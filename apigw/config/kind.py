@@ -72,27 +72,30 @@ def pieces(text: str) -> Iterator[tuple[int, str]]:
                 raise RowError(row, "nothing stands between two commas, remove one of them")
 
 
-def list_of(item: Kind[T], form: str, at_least: int = 0) -> Kind[tuple[T, ...]]:
+def list_of(
+    item: Kind[T], form: str, at_least: int = 0, identity: Callable[[T], object] = lambda value: value
+) -> Kind[tuple[T, ...]]:
     """
     Several values of one kind, no two the same.
 
     :param form: what the items are called, in the plural.
     :param at_least: how many there must be.
+    :param identity: equal for two values that count as the same.
     """
 
     def parse(text: str) -> tuple[T, ...]:
-        values: list[T] = []
+        values: dict[object, T] = {}
         for row, piece in pieces(text):
             try:
                 value = item.parse(piece)
             except ValueError as error:
                 raise RowError(row, str(error)) from None
-            if value in values:
+            if identity(value) in values:
                 raise RowError(row, f"{piece!r} is here twice, remove one of them")
-            values.append(value)
+            values[identity(value)] = value
         if len(values) < at_least:
             raise ValueError(f"has {len(values)} items, write {at_least} or more")
-        return tuple(values)
+        return tuple(values.values())
 
     def render(values: tuple[T, ...]) -> str:
         return ", ".join(item.render(value) for value in values)

@@ -189,5 +189,5 @@ def render_fields(fields: tuple[FieldMatch, ...]) -> str:
 
 
 FIELDS: Kind[tuple[FieldMatch, ...]] = Kind(
-    "list of `Name: value`, by comma or, with commas inside, by line", parse_fields, render_fields
+    "list of `Name: value`, by comma or, with commas inside, by line", parse_fields, render_fields, lines=True
 )

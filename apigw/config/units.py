@@ -156,8 +156,8 @@ def parse_rate(text: str) -> Rate | None:
 def render_rate(rate: Rate | None) -> str:
     if rate is None:
         return "off"
-    period = render_duration(rate.period)
-    text = f"{rate.count}/{period[1:] if re.fullmatch('1[a-z]+', period) else period}"
+    unit = next((name for name, seconds in SECONDS.items() if float(seconds) == rate.period), "")
+    text = f"{rate.count}/{unit or render_duration(rate.period)}"
     return text if rate.burst == rate.count else f"{text} burst {rate.burst}"
 
 

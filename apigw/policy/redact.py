@@ -3,12 +3,47 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+
+Field = tuple[bytes, bytes]
 
 MAX_LOGGED = 2048
 """Bytes of path and query in a log line."""
 
-_VALUE = re.compile(rb"=[^&;]*")
-_BARE = re.compile(rb"(?<=[?&;])[^=&;]+(?=[&;]|$)")
+SECRET_FIELDS = frozenset(
+    (
+        b"api-key",
+        b"apikey",
+        b"authentication-info",
+        b"authorization",
+        b"cookie",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"set-cookie",
+        b"www-authenticate",
+        b"x-amz-security-token",
+        b"x-api-key",
+        b"x-auth-token",
+        b"x-csrf-token",
+        b"x-goog-iap-jwt-assertion",
+        b"x-user-id-signature",
+        b"x-vault-token",
+        b"x-xsrf-token",
+    )
+)
+"""Fields whose values let others in."""
+
+_value = re.compile(rb"(?<!=)=(?!=*(?:&|\Z))[^&]+")
+_nameless = re.compile(rb"(?<=[&?])(?![^&=]{1,64}=\*(?:&|\Z)|[A-Za-z_-]{1,16}=?(?:&|\Z))[^&]+")
+"""What is neither redacted nor a short word: a token may stand without a name, and base64 ends with ``=``."""
+
+_jwt = re.compile(rb"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{4,}(?:(?:\.|%2[Ee])[A-Za-z0-9_-]*){1,4}")
+_credentials = re.compile(
+    r"\b(?i:(Bearer|Basic|Digest|Negotiate))[ \t]+[A-Za-z0-9._~+/=-]{8,}"
+    r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,4}"
+    r"|(://[^/\s:@]{0,64}:)[^/\s@]{1,256}(?=@)"
+)
+"""Each takes linear time, for it begins where no run of its characters is cut in two, or is short."""
 
 
 def full(path: bytes, query: bytes) -> bytes:
@@ -17,12 +52,40 @@ def full(path: bytes, query: bytes) -> bytes:
 
 
 def redacted(path: bytes, query: bytes) -> bytes:
-    """Path and query with the query's values replaced, also those without a name: ``/x?token=*&page=*&*``."""
-    if not query:
-        return path[:MAX_LOGGED]
-    return (path + _VALUE.sub(b"=*", _BARE.sub(b"*", query[:MAX_LOGGED])))[:MAX_LOGGED]
+    """
+    Path and query with the query's values replaced, and tokens in the path: ``/x?token=*&page=*&debug&*``.
+
+    What has no value is kept where it is a short word, such as a switch.
+
+    :param query: with its ``?``, or empty.
+    """
+    path = path_only(path, query)
+    if query:
+        return (path + _nameless.sub(b"*", _value.sub(b"=*", query[:MAX_LOGGED])))[:MAX_LOGGED]
+    return path
 
 
 def path_only(path: bytes, query: bytes) -> bytes:
-    """Without the query."""
-    return path[:MAX_LOGGED]
+    """Without the query, and without tokens in the path."""
+    path = path[:MAX_LOGGED]
+    return path if path.find(b"eyJ") < 0 else _jwt.sub(b"*", path)
+
+
+def secret_fields(fields: Iterable[Field]) -> list[Field]:
+    """Fields with ``*`` for the values of :data:`SECRET_FIELDS`, and for credentials in others."""
+    return [
+        (
+            name,
+            b"*" if name.lower() in SECRET_FIELDS else credentials(value.decode("latin-1")).encode("latin-1"),
+        )
+        for name, value in fields
+    ]
+
+
+def credentials(text: str) -> str:
+    """
+    Text with ``*`` for what looks like a token, in an error's words or a traceback.
+
+    Found are: Bearer and other schemes of Authorization with what follows, JSON web tokens, passwords in URLs.
+    """
+    return _credentials.sub(lambda match: f"{match[1]} *" if match[1] else f"{match[2] or ''}*", text)

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from itertools import count
 
-_CLEAN = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}").fullmatch
+MAX_SIZE = 128
+"""Bytes of an id; the longest in wide use, AWS's X-Amzn-Trace-Id, has about 100."""
+
+SIZE = 16
+"""Random bytes of an id, as many as of a trace id (W3C Trace Context section 3.2.2.3)."""
+
+BATCH = 256
+"""Ids made at once: asking the kernel for each would take as long as all the rest."""
+
+_is_clean = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,%d}" % MAX_SIZE).fullmatch
 
 
-def accept(value: bytes) -> bytes | None:
+def accept(value: bytes | None) -> bytes | None:
     """``value`` where it is short and clean enough to go into logs and other systems, else None."""
-    return value if _CLEAN(value) else None
+    return value if value is not None and _is_clean(value) else None
 
 
 class RequestIds:
     """
-    Ids of 24 hexadecimal digits: 64 random bits of this process, then a counter. Unique, but no secret.
+    Ids of 32 hexadecimal digits that nobody can guess.
 
-    :param random_bytes: as ``os.urandom``; asked once.
+    :param random_bytes: as ``os.urandom``. Not asked before the first id, so that processes forked before it don't
+        make the same ids.
     """
 
     def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
-        self._prefix = random_bytes(8).hex().encode("ascii")
-        self._count = count(int.from_bytes(random_bytes(3), "big"))
+        self._random_bytes = random_bytes
+        self._batch: list[bytes] = []
 
     def new(self) -> bytes:
-        """0.3 us; uuid4 takes 2.1."""
-        return b"%b%08x" % (self._prefix, next(self._count) & 0xFFFFFFFF)
+        """0.2 us on average; uuid4 takes 2.1."""
+        if not self._batch:
+            digits = self._random_bytes(SIZE * BATCH).hex().encode("ascii")
+            self._batch = [digits[at : at + 2 * SIZE] for at in range(0, len(digits), 2 * SIZE)]
+        return self._batch.pop()

@@ -9,8 +9,6 @@ from time import time
 class HttpDate:
     """IMF-fixdate of the current second (RFC 9110 section 5.6.7)."""
 
-    __slots__ = ("_second", "_value")
-
     def __init__(self) -> None:
         self._second = 0
         self._value = b""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.internet.interfaces import IProtocol
 
 from apigw.body import RequestBody
+from apigw.http1.fields import wire_lines
 
 if TYPE_CHECKING:
     from apigw.errors import GatewayError
@@ -137,7 +138,7 @@ class Response:
     """
     An answer, from a service or of the gateway's own.
 
-    :ivar fields: without framing fields but Content-Length, without hop-by-hop fields.
+    :ivar fields: without framing fields but Content-Length, without hop-by-hop fields. May be changed in place.
     :ivar body: bytes where it is all there, else something to be delivered.
     :ivar lines: more fields, in the form they have on the wire; sent after ``fields``.
     :ivar length: bytes of the body, None while unknown.
@@ -145,7 +146,7 @@ class Response:
     :ivar trailers: fields that came after the body; complete once the body is.
     """
 
-    __slots__ = ("body", "bodyless", "fields", "length", "lines", "reason", "status", "trailers")
+    __slots__ = ("_fields", "_wire", "body", "bodyless", "length", "lines", "reason", "status", "trailers")
 
     def __init__(
         self,
@@ -158,12 +159,38 @@ class Response:
     ) -> None:
         self.status = status
         self.reason = reason
-        self.fields = fields
+        self._fields = fields
+        self._wire: bytes | None = None
         self.lines = b""
         self.body = body
         self.length = len(body) if isinstance(body, bytes) and length is None else length
         self.bodyless = bodyless
         self.trailers: Fields = []
+
+    @property
+    def fields(self) -> Fields:
+        if self._wire is not None:
+            self._wire = None
+            self._fields = list(self._fields)
+        return self._fields
+
+    @fields.setter
+    def fields(self, fields: Fields) -> None:
+        self._fields = fields
+        self._wire = None
+
+    def share_fields(self, fields: Fields, wire: bytes) -> None:
+        """
+        Give the response fields that others have too, and that were put into the form of the wire already.
+
+        They are copied when somebody asks for :attr:`fields`.
+        """
+        self._fields = fields
+        self._wire = wire
+
+    def field_lines(self) -> bytes:
+        """All fields, as they go on the wire."""
+        return (wire_lines(self._fields) if self._wire is None else self._wire) + self.lines
 
 
 class Outlet(Protocol):

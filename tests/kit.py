@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from os import urandom
 from typing import Any
 
 from twisted.internet.address import IPv4Address
@@ -155,6 +156,7 @@ class Memory:
         self.clock = Clock()
         self.done: list[Exchange] = []
         self.dials: list[Pipe] = []
+        self.date = HttpDate()
         self.refuse_dials: Exception | None = None
         self.hang_dials = False
         seconds = self.clock.seconds
@@ -167,12 +169,12 @@ class Memory:
             def done(self, exchange: Exchange) -> None:
                 outer.done.append(exchange)
 
-        ids = RequestIds(lambda size: bytes(size))
+        ids = RequestIds(urandom)
         every = (RequestId(ids, seconds, False, False), Note(), Origin(Forwarding()), *stages)
-        self.across = across or Forwarder(self.upstream, timeouts or Timeouts(), Rewrite("/"), seconds, HttpDate())
+        self.across = across or Forwarder(self.upstream, timeouts or Timeouts(), Rewrite("/"), seconds, self.date)
         self.route = Route("memory", "memory", every, self.across)
         refused = Route("refused", "", every, self._refuse)
-        core = GatewayCore(lambda exchange: self.route, refused, Problem(False, "apigw", HttpDate()))
+        core = GatewayCore(lambda exchange: self.route, refused, Problem(False, "apigw", self.date))
         self.site = Site(GatewayRoutes(Place(core)), core, settings or ChannelSettings(), self.clock, seconds=seconds)
 
     @staticmethod

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
-from attrs import define
+from attrs import define, field
 
 from apigw.http1.errors import BadMessage
 from apigw.http1.fields import Fields, bad_byte, parse_fields, serialize_head, special_fields
@@ -40,6 +40,9 @@ class ResponseHead:
     :ivar keep_alive: the connection may be used again after the message.
     :ivar framing: how the body ends: NONE, LENGTH, CHUNKED or CLOSE.
     :ivar options: the Connection options in lower case.
+    :ivar raw: the head as it was sent.
+    :ivar method: of the request.
+    :ivar notes: what others have derived of the fields, by whatever key they like.
     """
 
     status: int
@@ -51,6 +54,9 @@ class ResponseHead:
     keep_alive: bool
     framing: int
     options: tuple[bytes, ...]
+    raw: bytes = field(default=b"", eq=False, repr=False)
+    method: bytes = field(default=b"", eq=False, repr=False)
+    notes: dict[object, Any] = field(factory=dict, eq=False, repr=False)
 
 
 def find_response_head(buffer: Buffer, limits: HeadLimits, searched: int = 0) -> int:
@@ -64,12 +70,15 @@ def find_response_head(buffer: Buffer, limits: HeadLimits, searched: int = 0) ->
     return find_section(buffer, limits, searched, 2, 502)
 
 
-def parse_response_head(head: bytes, method: bytes) -> ResponseHead:
+def parse_response_head(head: bytes, method: bytes, earlier: ResponseHead | None = None) -> ResponseHead:
     """
     :param head: all that :func:`find_response_head` has found the end of.
     :param method: of the request that this answers.
+    :param earlier: the response before on this connection; the same bytes mean the same, and are not parsed again.
     :raises BadMessage: with status 502.
     """
+    if earlier is not None and head == earlier.raw and method == earlier.method:
+        return earlier
     match = _STATUS_LINE.match(head)
     if match is None:
         raise _bad_status_line(head)
@@ -107,7 +116,7 @@ def parse_response_head(head: bytes, method: bytes) -> ResponseHead:
     else:
         framing = CLOSE
         keep_alive = False
-    return ResponseHead(status, reason, minor, fields, length, chunked, keep_alive, framing, options)
+    return ResponseHead(status, reason, minor, fields, length, chunked, keep_alive, framing, options, head, method)
 
 
 def serialize_response_head(

@@ -110,6 +110,7 @@ class PeerConnection(Protocol):
         self._buffer = b""
         self._searched = 0
         self._interim = 0
+        self._earlier: ResponseHead | None = None
         self._error: GatewayError | None = None
 
     # -- making the connection -------------------------------------------------------------------------------
@@ -256,7 +257,7 @@ class PeerConnection(Protocol):
                 self._buffer = data
                 self._searched = len(data)
                 return
-            head = parse_response_head(data[:end], self._method)
+            head = self._earlier = parse_response_head(data[:end], self._method, self._earlier)
             data = data[end:]
             self._searched = 0
             if head.status >= 200:

@@ -10,7 +10,8 @@ from attrs import frozen
 from apigw.dates import HttpDate
 from apigw.errors import GatewayError, LoopDetected
 from apigw.http1.fields import wire_lines
-from apigw.messages import Attempt, Exchange, Response
+from apigw.http1.response import ResponseHead
+from apigw.messages import Attempt, Exchange, Fields, Response
 from apigw.policy.fields import request_fields, response_fields
 from apigw.policy.forwarded import loops, via
 from apigw.policy.paths import Rewrite
@@ -84,13 +85,21 @@ class Forwarder:
             raise
         finally:
             attempt.inform = None
-        fields, dated = response_fields(response.fields, response.head.options)
+        head = response.head
+        known = head.notes.get(self)
+        if known is None:
+            known = head.notes[self] = self._passed_on(head)
+        fields, wire, dated = known
+        response.share_fields(fields, wire)
         if not dated:
-            fields.append((b"Date", self._date.now()))
-        received = b"1.%d" % response.head.minor
-        fields.append((b"Via", via(response.fields, received, self._pseudonym)))
-        response.fields = fields
+            response.lines = b"Date: %b\r\n" % self._date.now()
         return response
+
+    def _passed_on(self, head: ResponseHead) -> tuple[Fields, bytes, bool]:
+        """What the client gets of an answer's fields, the same as it goes on the wire, and whether Date is there."""
+        fields, dated = response_fields(head.fields, head.options)
+        fields.append((b"Via", via(head.fields, b"1.%d" % head.minor, self._pseudonym)))
+        return fields, wire_lines(fields), dated
 
     def _lines(self, exchange: Exchange) -> bytes:
         """What the service gets: the client's end-to-end fields, then the gateway's own."""

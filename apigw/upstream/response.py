@@ -46,7 +46,8 @@ class PeerResponse(Response):
         self.head = head
         self.status = head.status
         self.reason = head.reason
-        self.fields: Fields = head.fields
+        self._fields: Fields = head.fields
+        self._wire = None
         self.lines = b""
         self.trailers: Fields = []
         self.bodyless = framing == NONE

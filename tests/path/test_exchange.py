@@ -654,3 +654,44 @@ def test_an_exchange_leaves_no_cyclic_garbage() -> None:
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_answers_with_the_same_head_are_answered_alike_and_each_with_its_own_body_and_id() -> None:
+    memory = Memory()
+    client, service = begin(memory)
+    answers = []
+    for body in (b"one", b"two", b"six"):
+        service.feed(OK.replace(b"2\r\n\r\nhi", b"3\r\n\r\n" + body))
+        answers.append(head_of(client.take()))
+        client.feed(GET)
+    assert [body for _, _, body in answers] == [b"one", b"two", b"six"]
+    assert len({fields[b"x-request-id"] for _, fields, _ in answers}) == 3
+    assert answers[0][1].keys() == answers[1][1].keys()
+
+
+def test_an_answer_without_date_gets_the_date_of_its_own_moment() -> None:
+    memory = Memory()
+    times = iter((b"first", b"second"))
+    memory.date.now = lambda: next(times)  # type: ignore[method-assign]
+    client, service = begin(memory)
+    for expected in (b"first", b"second"):
+        service.feed(b"HTTP/1.1 204 No Content\r\n\r\n")
+        _, fields, _ = head_of(client.take())
+        assert fields[b"date"] == expected
+        client.feed(GET)
+
+
+def test_requests_with_the_same_fields_differ_in_what_is_their_own() -> None:
+    memory = Memory()
+    client, service = begin(memory, b"POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\na")
+    first = service.take()
+    service.feed(OK)
+    client.feed(b"POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nb")
+    second = service.take()
+    assert first.startswith(b"POST /1 ")
+    assert first.endswith(b"\r\n\r\na")
+    assert second.startswith(b"POST /2 ")
+    assert second.endswith(b"\r\n\r\nb")
+    assert head_of(first)[1][b"x-request-id"] != head_of(second)[1][b"x-request-id"]
+    assert head_of(first)[1][b"x-original-path"] == b"/1"
+    assert head_of(second)[1][b"x-original-path"] == b"/2"

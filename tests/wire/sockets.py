@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from attrs import define, field
 
-BOUND = 10.0
+BOUND = 5.0
 """Seconds until a read, a write or an accept that should take no time has failed."""
 
 RESET = struct.pack("ii", 1, 0)

@@ -85,11 +85,15 @@ def parse_log(text: str) -> str:
     if text in ("-", "syslog", "off"):
         return text
     path = absolute(text)
-    if path.is_dir():
-        raise ValueError(f"{path} is a directory, name a file")
-    if not path.parent.is_dir():
-        raise ValueError(f"{path.parent} is not a directory, make it first, or write - for standard output")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    try:
+        if path.is_dir():
+            raise ValueError(f"{path} is a directory, name a file")
+        there = path.exists()
+        if not there and not path.parent.is_dir():
+            raise ValueError(f"{path.parent} is not a directory, make it first, or write - for standard output")
+    except OSError as error:
+        raise ValueError(f"{path} can't be written to: {error.strerror}") from None
+    if not os.access(path if there else path.parent, os.W_OK):
         raise ValueError(f"{path} can't be written to: Permission denied")
     return str(path)
 

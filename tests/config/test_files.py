@@ -111,6 +111,7 @@ def test_logs_that_cannot_be_written(tmp_path):
     assert wrong(LOG, f"{tmp_path}/none/a.log") == (
         f"{tmp_path}/none is not a directory, make it first, or write - for standard output"
     )
+    assert wrong(LOG, f"{tmp_path}/{'x' * 300}").endswith("can't be written to: File name too long")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may do anything")

@@ -104,9 +104,7 @@ class _End(Generic[R]):
         self.conditions: dict[tuple[bytes, ...], dict[tuple[bytes | None, ...], _Methods[R]]] = {}
 
     def add(self, leaf: _Leaf[R]) -> None:
-        headers = sorted(
-            (name.lower().encode("ascii"), value.encode("latin-1")) for name, value in leaf.match.headers
-        )
+        headers = sorted((name.lower().encode("ascii"), value.encode("latin-1")) for name, value in leaf.match.headers)
         if not headers:
             self.plain.add(leaf)
             return
@@ -263,9 +261,7 @@ class RouteTable(Generic[R]):
         if len(found) > 1 and any(_find(roots, other, method, fields) is not leaf for other in found[1:]):
             raise Ambiguous
         if leaf is None:
-            allowed = {
-                name for root in roots for end in root.ends(found[0], 1) for name in end.allowed(fields)
-            }
+            allowed = {name for root in roots for end in root.ends(found[0], 1) for name in end.allowed(fields)}
             if allowed:
                 raise NotAllowed(allowed)
             return None
@@ -288,9 +284,7 @@ class RouteTable(Generic[R]):
         roots.append(self._any)
         return roots
 
-    def why(
-        self, authority: bytes, path: bytes, method: bytes, fields: Sequence[Field]
-    ) -> list[tuple[R, str | None]]:
+    def why(self, authority: bytes, path: bytes, method: bytes, fields: Sequence[Field]) -> list[tuple[R, str | None]]:
         """
         All routes in their order, each with the reason why it didn't get the request, None for the one that did.
 
@@ -332,9 +326,7 @@ def describe(match: RouteMatch) -> str:
     return parts[0] if len(parts) == 1 else f"{parts[0]} ({'; '.join(parts[1:])})"
 
 
-def _find(
-    roots: Sequence[_Node[R]], path: list[bytes], method: bytes, fields: Sequence[Field]
-) -> _Leaf[R] | None:
+def _find(roots: Sequence[_Node[R]], path: list[bytes], method: bytes, fields: Sequence[Field]) -> _Leaf[R] | None:
     for root in roots:
         leaf = root.find(path, 1, method, fields)
         if leaf is not None:
@@ -361,9 +353,7 @@ def _name(authority: bytes) -> bytes:
         return host
 
 
-def _miss(
-    match: RouteMatch, host: bytes, path: list[bytes], method: bytes, fields: Sequence[Field]
-) -> str | None:
+def _miss(match: RouteMatch, host: bytes, path: list[bytes], method: bytes, fields: Sequence[Field]) -> str | None:
     """The first condition that a request doesn't meet, None where it meets all."""
     if match.hosts and not any(_covers(name.encode("ascii"), host) for name in match.hosts):
         return f"the host is not {' or '.join(match.hosts)}"

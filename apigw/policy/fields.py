@@ -101,9 +101,7 @@ and what makes a browser keep to the rules reaches the browser. Such an option i
 7.6.1 forbids it. The gateway's own fields need no place here: they are set after the client's were removed.
 """
 
-_FOLD = bytes(
-    byte if chr(byte).isascii() and chr(byte).isalnum() else ord("-") for byte in bytes(range(256)).lower()
-)
+_FOLD = bytes(byte if chr(byte).isascii() and chr(byte).isalnum() else ord("-") for byte in bytes(range(256)).lower())
 """
 Lower case, with a hyphen for whatever isn't a letter or digit. CGI, and with it WSGI and PHP, gives ``X_User-Id`` and
 ``X.User.Id`` the variable of ``X-User-Id``.

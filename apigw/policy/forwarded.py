@@ -29,12 +29,8 @@ MAX_NODE = 56
 CACHED = 4096
 """Addresses that are kept with the verdict on them."""
 
-_is_host = re.compile(
-    rb"[A-Za-z0-9._~-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?"
-).fullmatch
-_node = re.compile(
-    r"([0-9.]{7,15})(?::[0-9]{1,5})?|\[([0-9A-Fa-f]*:[0-9A-Fa-f:.]{1,44})\](?::[0-9]{1,5})?"
-).fullmatch
+_is_host = re.compile(rb"[A-Za-z0-9._~-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?").fullmatch
+_node = re.compile(r"([0-9.]{7,15})(?::[0-9]{1,5})?|\[([0-9A-Fa-f]*:[0-9A-Fa-f:.]{1,44})\](?::[0-9]{1,5})?").fullmatch
 _pair = re.compile(
     r"""[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=(?:"((?:[^"\\]|\\.)*)"|([^ \t";,=]+))[ \t]*([;,]|\Z)"""
 ).match

@@ -103,10 +103,7 @@ class Pattern:
             return False
         if self.rest and path[depth:] in ([], [b""]):
             return False
-        return all(
-            have == want if want is not None else have
-            for have, want in zip(path, self.segments, strict=False)
-        )
+        return all(have == want if want is not None else have for have, want in zip(path, self.segments, strict=False))
 
 
 def parse_pattern(text: str) -> Pattern:

@@ -16,6 +16,7 @@ from apigw.http1.fields import (
     parse_fields,
     serialize_head,
     special_fields,
+    wire_lines,
 )
 
 from .strategies import field_values, plain_fields, tokens
@@ -172,6 +173,19 @@ def test_special_fields_are_joined_in_order() -> None:
 def test_serialises() -> None:
     assert serialize_head(b"x", []) == b"x\r\n\r\n"
     assert serialize_head(b"x", [(b"A", b"b"), (b"a", b"")]) == b"x\r\nA: b\r\na: \r\n\r\n"
+
+
+@given(plain_fields, plain_fields)
+def test_lines_made_before_come_after_the_fields(
+    fields: list[tuple[bytes, bytes]], more: list[tuple[bytes, bytes]]
+) -> None:
+    assert serialize_head(b"x", fields, wire_lines(more)) == serialize_head(b"x", [*fields, *more])
+
+
+def test_no_control_byte_gets_into_lines_made_before() -> None:
+    for field in ((b"a", b"b\r\nc: d"), (b"a\n", b"b"), (b"a", b"\0")):
+        with pytest.raises(ValueError, match="control character"):
+            wire_lines([(b"A", b"b"), field])
 
 
 @given(plain_fields)

@@ -20,9 +20,7 @@ def table(*routes: str | RouteMatch) -> RouteTable[str]:
     return RouteTable((match, describe(match)) for match in matches)
 
 
-def find(
-    routes: RouteTable[str], path: bytes, host: bytes = b"h", method: bytes = b"GET", *fields: Field
-) -> str:
+def find(routes: RouteTable[str], path: bytes, host: bytes = b"h", method: bytes = b"GET", *fields: Field) -> str:
     found = routes.find(host, path, method, fields)
     return found[0] if found else "none"
 
@@ -86,9 +84,7 @@ def test_parameters_are_raw_segments() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "path", b"/public/../admin /admin/%2e%2e/x /x\\y /%00 /% /..;/admin /%252e%252e/a".split()
-)
+@pytest.mark.parametrize("path", b"/public/../admin /admin/%2e%2e/x /x\\y /%00 /% /..;/admin /%252e%252e/a".split())
 def test_a_disguised_path_is_refused_by_every_table(path: bytes) -> None:
     for routes in (table("/"), table()):
         with pytest.raises(PathRefused):
@@ -103,9 +99,7 @@ def test_a_disguised_path_is_refused_by_every_table(path: bytes) -> None:
     ],
 )
 def test_a_path_that_leads_to_two_routes_is_refused(path: bytes) -> None:
-    routes = table(
-        "/", "/admin", "=/public/x/..x/y", "/public", "/users/{id}", "/users/{id}/keys", "/users/keys"
-    )
+    routes = table("/", "/admin", "=/public/x/..x/y", "/public", "/users/{id}", "/users/{id}/keys", "/users/keys")
     with pytest.raises(Ambiguous):
         find(routes, path)
 
@@ -387,9 +381,7 @@ def host_rank(match: RouteMatch, host: str) -> int:
     return max(ranks)
 
 
-def rank(
-    match: RouteMatch, host: str, reading: list[bytes], method: str, fields: dict[str, str]
-) -> tuple[object, ...]:
+def rank(match: RouteMatch, host: str, reading: list[bytes], method: str, fields: dict[str, str]) -> tuple[object, ...]:
     """Empty where it doesn't match, else greater for more specific."""
     pattern = parse_pattern(match.path)
     methods = {*match.methods, *(["HEAD"] if "GET" in match.methods else [])}

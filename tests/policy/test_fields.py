@@ -17,12 +17,7 @@ from apigw.policy.fields import (
 )
 
 NAMES = st.sampled_from(
-    sorted(
-        REQUEST_DROPPED
-        | RESPONSE_DROPPED
-        | PROTECTED
-        | {b"x-user-id", b"x-forwarded-port", b"accept", b"x-a"}
-    )
+    sorted(REQUEST_DROPPED | RESPONSE_DROPPED | PROTECTED | {b"x-user-id", b"x-forwarded-port", b"accept", b"x-a"})
 )
 SEPARATORS = "!#$%&'*+.^_`|~-"
 
@@ -93,9 +88,7 @@ def test_connection_options_do_not_remove_what_policies_look_at(name: bytes) -> 
     assert request_fields([(name, b"x")], (b"close", name.lower(), b"x-hop")) == [(name, b"x")]
 
 
-@pytest.mark.parametrize(
-    "name", b"Set-Cookie Content-Type Cache-Control Vary WWW-Authenticate Content-Length".split()
-)
+@pytest.mark.parametrize("name", b"Set-Cookie Content-Type Cache-Control Vary WWW-Authenticate Content-Length".split())
 def test_nor_what_the_answer_means(name: bytes) -> None:
     assert response_fields([(name, b"x")], (name.lower(), b"x-hop")) == ([(name, b"x")], False)
 
@@ -121,9 +114,7 @@ def test_date_is_noticed(name: bytes) -> None:
 
 
 @given(FIELDS, st.lists(NAMES, max_size=4))
-def test_what_a_service_gets_is_part_of_what_was_sent(
-    fields: list[tuple[bytes, bytes]], options: list[bytes]
-) -> None:
+def test_what_a_service_gets_is_part_of_what_was_sent(fields: list[tuple[bytes, bytes]], options: list[bytes]) -> None:
     kept = request_fields(fields, tuple(options))
     remaining = iter(fields)
     assert all(field in remaining for field in kept)  # in order, none of them twice
@@ -138,7 +129,5 @@ def test_an_option_takes_away_no_more_than_its_own_name(
 ) -> None:
     for select in (request_fields, lambda *given: response_fields(*given)[0]):
         without = select(fields)
-        gone = [
-            name.lower() for name, _ in without if name.lower() in options and name.lower() not in PROTECTED
-        ]
+        gone = [name.lower() for name, _ in without if name.lower() in options and name.lower() not in PROTECTED]
         assert select(fields, tuple(options)) == [field for field in without if field[0].lower() not in gone]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -110,15 +110,13 @@ def test_whose_word_counts(host: str, trusted: bool) -> None:
 @given(
     st.lists(
         st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).flatmap(
-            lambda ip: st.integers(0, ip.max_prefixlen).map(
-                lambda size: ip_network(f"{ip}/{size}", strict=False)
-            )
+            lambda ip: st.integers(0, ip.max_prefixlen).map(lambda size: ip_network(f"{ip}/{size}", strict=False))
         ),
         max_size=4,
     ),
     st.ip_addresses(),
 )
-def test_trust_is_membership(networks: list, ip: object) -> None:
+def test_trust_is_membership(networks: list[IPv4Network | IPv6Network], ip: object) -> None:
     plain = ip_address(canonical_ip(str(ip)) or "")
     mapped = [n for n in networks if n.version == 6 and n.network_address.ipv4_mapped and n.prefixlen >= 96]
     if not mapped:
@@ -267,9 +265,7 @@ def test_the_gateway_adds_what_it_saw(lines: dict[str, str], hops: bytes, forwar
 
 
 HOP = st.one_of(
-    st.sampled_from(
-        ["10.0.0.2", "fd00::1", "192.168.7.1", "1.1.1.1", "2001:db8::1", "unknown", "_x", "", '"', ";"]
-    ),
+    st.sampled_from(["10.0.0.2", "fd00::1", "192.168.7.1", "1.1.1.1", "2001:db8::1", "unknown", "_x", "", '"', ";"]),
     st.ip_addresses().map(str),
     st.text(max_size=6),
 )
@@ -306,9 +302,7 @@ def test_nor_does_an_open_quote(lie: str, client: str) -> None:
 
 @given(
     st.lists(
-        st.tuples(
-            st.sampled_from([b"X-Forwarded-For", b"Forwarded", b"X-Forwarded-Proto"]), st.binary(max_size=30)
-        )
+        st.tuples(st.sampled_from([b"X-Forwarded-For", b"Forwarded", b"X-Forwarded-Proto"]), st.binary(max_size=30))
     )
 )
 def test_no_field_is_too_odd(received: list[Field]) -> None:

@@ -39,9 +39,7 @@ def test_another_is_not(value: bytes | None) -> None:
 @given(st.binary(max_size=140))
 def test_what_is_taken_over_needs_no_quoting(value: bytes) -> None:
     taken = accept(value)
-    assert taken is None or (
-        taken == value and 0 < len(taken) <= MAX_SIZE and b"%r" % taken == b"b'%b'" % value
-    )
+    assert taken is None or (taken == value and 0 < len(taken) <= MAX_SIZE and b"%r" % taken == b"b'%b'" % value)
 
 
 def test_ids_are_the_random_bytes_in_hexadecimal() -> None:

@@ -158,6 +158,10 @@ class Gateway(MultiService):
         if "user" in self._upstreams and not self._routed(AUTH_PATH):
             across = self._forwarder("user", Rewrite(AUTH_PATH, template=AUTH_REWRITE))
             routes.add(AUTH_PATH.encode(), Place(core, Route("auth", "user", limited, across)))
+        graphql = config.graphql
+        if graphql.service is not None:
+            across = self._forwarder(graphql.service, Rewrite(graphql.path))
+            routes.add(graphql.path.encode(), Place(core, Route("graphql", graphql.service, limited, across)))
         return core, routes
 
     def _stages(self) -> list[Stage]:

@@ -252,6 +252,21 @@ class RouteSection:
 
 
 @frozen(kw_only=True)
+class GraphqlSection:
+    """A GraphQL service: its requests are passed on at a place of their own, before any route is looked up."""
+
+    path: str = option(PREFIX, default="/graphql", help="Where clients ask; the service gets the same path.")
+    service: str | None = option(
+        NAME,
+        default=None,
+        unset="none: there is no such place",
+        example="user",
+        refers_to="service",
+        help="The service that answers.",
+    )
+
+
+@frozen(kw_only=True)
 class DiscoverySection:
     """Where services come from besides this file."""
 
@@ -275,7 +290,7 @@ class GatewayConfig:
     All of it.
 
     :ivar origins: where values come from, by section (as in the brackets) and key; a default has none.
-    :ivar masked: values that came from variables with secret names, not to be shown.
+    :ivar secrets: sections and keys whose values came from variables with secret names, so that they aren't shown.
     :ivar unused: names of environment variables that are set and that this version makes no use of.
     """
 
@@ -283,10 +298,11 @@ class GatewayConfig:
     listeners: tuple[ListenerSection, ...] = sections("listener", ListenerSection, "public")
     services: tuple[ServiceSection, ...] = sections("service", ServiceSection, "user")
     routes: tuple[RouteSection, ...] = sections("route", RouteSection, "users")
+    graphql: GraphqlSection = section("graphql", GraphqlSection)
     discovery: DiscoverySection = section("discovery", DiscoverySection)
     demo: DemoSection = section("demo", DemoSection)
     origins: Mapping[tuple[str, str], Origin] = field(factory=dict, eq=False, repr=False)
-    masked: tuple[str, ...] = field(default=(), eq=False, repr=False)
+    secrets: frozenset[tuple[str, str]] = field(default=frozenset(), eq=False, repr=False)
     unused: tuple[str, ...] = field(default=(), eq=False)
 
     def service(self, name: str) -> ServiceSection:

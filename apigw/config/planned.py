@@ -87,8 +87,6 @@ PLANNED: dict[str, tuple[str, ...]] = {
     "limits": ("ip", "user", "store", "redis_url_env", "redis_deadline", "headers"),
     "versioning": ("sources", "default", "*.deprecated", "*.sunset"),
     "graphql": (
-        "path",
-        "service",
         "max_depth",
         "max_cost",
         "max_aliases",

@@ -39,7 +39,7 @@ from apigw.http1.errors import BadMessage
 from apigw.http1.head import HeadLimits
 from apigw.http1.response import CHUNKED, LENGTH, NONE, ResponseHead, find_response_head, parse_response_head
 from apigw.messages import Attempt
-from apigw.policy.fields import response_fields
+from apigw.policy.fields import request_fields, response_fields
 from apigw.upstream.failures import mapped
 from apigw.upstream.response import PeerResponse
 
@@ -207,7 +207,7 @@ class PeerConnection(Protocol):
         body, self._upload = self._upload, None
         if body is None or self.transport is None or not self.usable:
             return
-        end = encode_last_chunk(body.trailers) if self._chunked else b""
+        end = encode_last_chunk(request_fields(body.trailers)) if self._chunked else b""
         if self._head or end:
             head, self._head = self._head, b""
             self.transport.write(head + end)
@@ -318,7 +318,7 @@ class PeerConnection(Protocol):
         if decoder.done and self._response is response:
             self._keep_alive = self._keep_alive and not decoder.rest
             self._response = self._decoder = None
-            response.trailers = decoder.trailers
+            response.trailers = response_fields(decoder.trailers)[0]
             self._message_done()
             response.end()
 

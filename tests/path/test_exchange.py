@@ -120,7 +120,7 @@ def test_a_chunked_answer_streams_with_its_trailers() -> None:
     client, service = begin(memory)
     service.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
     assert client.take().endswith(b"\r\n\r\n5\r\nfirst\r\n")
-    service.feed(b"6\r\nsecond\r\n0\r\nX-Sum: 1\r\n\r\n")
+    service.feed(b"6\r\nsecond\r\n0\r\nX-Sum: 1\r\nX-Request-Id: forged\r\n\r\n")
     assert client.take() == b"6\r\nsecond\r\n0\r\nX-Sum: 1\r\n\r\n"
     client.feed(GET)
     assert len(memory.dials) == 1
@@ -192,7 +192,7 @@ def test_a_chunked_upload_streams_with_its_trailers() -> None:
     assert fields[b"transfer-encoding"] == b"chunked"
     assert b"content-length" not in fields
     assert body == b"3\r\none\r\n"
-    client.feed(b"3\r\ntwo\r\n0\r\nX-T: 1\r\n\r\n")
+    client.feed(b"3\r\ntwo\r\n0\r\nX-T: 1\r\nX_User-Id: root\r\n\r\n")
     assert service.take() == b"3\r\ntwo\r\n0\r\nX-T: 1\r\n\r\n"
     service.feed(OK)
     assert client.take().endswith(b"hi")

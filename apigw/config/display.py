@@ -8,15 +8,14 @@ from apigw.config.draft import KINDS
 from apigw.config.model import GatewayConfig
 from apigw.config.option import Option
 from apigw.config.problems import DEFAULT
-
-MASK = "***"
+from apigw.config.substitute import MASK
 
 
 def show(config: GatewayConfig) -> str:
     """
     An INI file that says the same, its values with their origins behind them.
 
-    Values of variables whose names tell of secrets are ``***``.
+    Values from variables whose names tell of secrets are ``***``.
     """
     lines: list[str] = []
     for kind in KINDS.values():
@@ -36,9 +35,7 @@ def _option(config: GatewayConfig, header: str, option: Option, value: object) -
     if value is None or (value == () and option.unset):
         yield f"; {option.key}: {option.unset}  ; {origin}"
         return
-    text = option.kind.render(value)
-    for secret in config.masked:
-        text = text.replace(secret, MASK)
+    text = MASK if (header, option.key) in config.secrets else option.kind.render(value)
     first, *more = text.replace("${", "$${").split("\n")
     yield f"{f'{option.key} = {first}'.rstrip()}  ; {origin}"
     for line in more:

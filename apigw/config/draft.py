@@ -54,10 +54,12 @@ def rows_of(text: str, line: int = 0) -> tuple[Row, ...]:
 class BlockReader:
     """
     :param file: its name, for origins.
-    :param used: gets the name of each variable whose value goes into the file's text.
+    :param used: gets the header, the key and the name of each variable whose value goes into the file's text.
     """
 
-    def __init__(self, file: str, environ: Mapping[str, str], report: Report, used: Callable[[str], object]) -> None:
+    def __init__(
+        self, file: str, environ: Mapping[str, str], report: Report, used: Callable[[str, str, str], object]
+    ) -> None:
         self._file = file
         self._environ = environ
         self._report = report
@@ -92,7 +94,7 @@ class BlockReader:
                 continue
             rows.extend(rows_of(text, row.line))
             for variable in used:
-                self._used(variable)
+                self._used(draft.header, entry.key, variable)
         if entry.key not in draft.broken:
             draft.settings[entry.key] = Setting(tuple(rows), Origin(self._file, entry.line), option.kind.parse)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from apigw.config.option import Option, build
 from apigw.config.overrides import Overrides
 from apigw.config.planned import UNUSED_VARIABLES
 from apigw.config.problems import ConfigError, ConfigErrors, Origin
-from apigw.config.substitute import secret
+from apigw.config.substitute import MASK, secret
 
 
 def load(path: str | None, environ: Mapping[str, str]) -> GatewayConfig:
@@ -73,7 +73,7 @@ class _Loader:
         self._errors: list[ConfigError] = []
         self._drafts: dict[str, Draft] = {}
         self._origins: dict[tuple[str, str], Origin] = {}
-        self._masked: set[str] = set()
+        self._secrets: dict[tuple[str, str], set[str]] = {}
         self._discovering = True
 
     def load(self, text: str) -> GatewayConfig:
@@ -97,15 +97,16 @@ class _Loader:
             raise ConfigErrors(map(self._mask, self._errors))
         return self._whole(sections)
 
-    def _note_variable(self, variable: str) -> None:
-        if secret(variable) and (value := self._environ[variable].strip()):
-            self._masked.add(value)
+    def _note_variable(self, header: str, key: str, variable: str) -> None:
+        if secret(variable):
+            self._secrets.setdefault((header, key), set()).add(self._environ[variable].strip())
 
     def _mask(self, error: ConfigError) -> ConfigError:
         message = error.message
-        for value in sorted(self._masked, key=len, reverse=True):
-            message = message.replace(value, "***").replace(repr(value)[1:-1], "***")
-        return ConfigError(error.origin, error.section, error.key, message)
+        values = {value for (header, _), found in self._secrets.items() if header == error.section for value in found}
+        for value in sorted(values - {""}, key=len, reverse=True):
+            message = message.replace(value, MASK).replace(repr(value)[1:-1], MASK)
+        return evolve(error, message=message)
 
     # -- sections that are not in the file -------------------------------------------------------------------------
 
@@ -132,10 +133,16 @@ class _Loader:
             return  # the file's addresses are in force, and whether they have a route is the file's affair too
         else:
             name = here.name
-        routed = {row.text for d in self._of("route") if "service" in d.settings for row in d.settings["service"].rows}
-        if name not in routed:
+        if name not in self._named("service"):
             header = f"route:{name}"
             self._add(header if header not in self._drafts else f"{header}-service", origin, founding.route(name))
+
+    def _named(self, kind: str) -> Iterator[str]:
+        """The names of sections of a kind that options refer to."""
+        for draft in self._drafts.values():
+            for option in draft.kind.options.values():
+                if option.refers_to == kind and (setting := self._setting(draft, option)) is not None:
+                    yield from (row.text for row in setting.rows)
 
     def _of(self, kind: str) -> list[Draft]:
         return [draft for draft in self._drafts.values() if draft.kind.kind == kind]
@@ -231,5 +238,4 @@ class _Loader:
             for kind in KINDS.values()
         }
         unused = tuple(name for name in UNUSED_VARIABLES if self._environ.get(name))
-        masked = tuple(sorted(self._masked, key=len, reverse=True))
-        return GatewayConfig(**arguments, origins=self._origins, masked=masked, unused=unused)
+        return GatewayConfig(**arguments, origins=self._origins, secrets=frozenset(self._secrets), unused=unused)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+MASK = "***"
+"""Printed in the place of a secret."""
+
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?").fullmatch
 _SECRET = re.compile(r"SECRET|TOKEN|PASSW|CREDENTIAL|(?:^|_)(?:API_?)?KEY(?:_|$)|PRIVATE", re.IGNORECASE).search

@@ -316,6 +316,18 @@ def test_a_route_of_the_file_is_the_only_one():
     assert [s.name for s in config.services] == ["user"]
 
 
+def test_a_service_with_a_place_of_its_own_gets_no_route():
+    config = loads("[graphql]\nservice = graph\n", "f", {"GRAPH_SERVICE_URL": "http://a"})
+    assert [s.name for s in config.services] == ["graph"]
+    assert config.routes == ()
+
+
+def test_a_route_may_come_to_name_the_service_by_a_variable():
+    text = "[service:other]\nurls = http://o\n[route:mine]\npath = /u\nservice = other\n"
+    environ = {"USER_SERVICE_URL": "http://a", "APIGW__ROUTE_MINE__SERVICE": "user"}
+    assert [(r.name, r.service) for r in loads(text, "f", environ).routes] == [("mine", "user")]
+
+
 def test_a_route_of_that_name_to_elsewhere_stays():
     text = "[service:other]\nurls = http://o\n[route:user]\npath = /u\nservice = other\n"
     config = loads(text, "f", {"USER_SERVICE_URL": "http://a"})

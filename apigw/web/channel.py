@@ -9,7 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol, ITCPTransport
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ITCPTransport
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.web.iweb import UNKNOWN_LENGTH
@@ -44,7 +44,7 @@ PROBE_FIRST, PROBE_LAST = 0.01, 1.0
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-@implementer(IHalfCloseableProtocol)
+@implementer(IHalfCloseableProtocol, IPushProducer)
 class Channel(Protocol):
     """
     :param site: what all connections of a listener share.
@@ -72,6 +72,7 @@ class Channel(Protocol):
         self._lingering = False
         self._half_closed = False
         self._paused = False
+        self._full = False
         self._gone = False
 
     # -- the connection ------------------------------------------------------------------------------------------
@@ -82,6 +83,7 @@ class Channel(Protocol):
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
         peer = transport.getPeer()
+        transport.registerProducer(self, True)
         self._client = ClientAddress(getattr(peer, "host", ""), getattr(peer, "port", 0), self._site.scheme)
         self._deadline.set(self._site.seconds() + self._settings.header_timeout)
 
@@ -116,10 +118,14 @@ class Channel(Protocol):
         """
         self._half_closed = True
         exchange = self._exchange
-        if exchange is None or self._decoder is not None:
+        if self._decoder is not None:
             self._drop()
             return
-        self._close_after = True
+        if exchange is None:
+            if self._searched or not self._buffer:
+                self._end()
+            return
+        self._close_after = self._close_after or not self._buffer
         if not exchange.started and exchange.request.version == b"1.1":
             self._write(CONTINUE)
         self._probe(PROBE_FIRST)
@@ -156,7 +162,7 @@ class Channel(Protocol):
             self._read_body(data)
         elif self._lingering or self._gone:
             return
-        elif self._exchange is not None:
+        elif self._exchange is not None or self._full:
             self._buffer += data
             if len(self._buffer) > MAX_PIPELINED:
                 self._pause()
@@ -169,7 +175,7 @@ class Channel(Protocol):
         limits = self._settings.head_limits
         self._buffer = b""
         self._reading = True
-        while data and self._exchange is None and not self._lingering and not self._gone:
+        while data and self._exchange is None and not (self._lingering or self._gone or self._full):
             now = site.seconds()
             try:
                 end = find_head(data, limits, self._searched)
@@ -188,11 +194,15 @@ class Channel(Protocol):
             data = self._begin(head, data, now)
         self._buffer = data
         self._reading = False
+        if self._half_closed and self._decoder is not None:
+            self._drop()
+        elif self._half_closed and self._searched:
+            self._end()
 
     def _begin(self, head: RequestHead, data: bytes, now: float) -> bytes:
         """:return: what of ``data`` doesn't belong to this request."""
         self._deadline.set(inf)
-        self._close_after = self._site.draining or not head.keep_alive
+        self._close_after = self._site.draining or not head.keep_alive or (self._half_closed and not data)
         path, question, query = head.path.partition(b"?")
         request = Request(
             head.method,
@@ -353,9 +363,26 @@ class Channel(Protocol):
             self._pump = Pump(self, self.transport, exchange, response, head, chunked)
             self._pump.start(body)
 
-    def stalled(self, waiting: bool) -> None:
-        """For the pump: the client doesn't read, or reads again."""
-        self._deadline.set(self._site.seconds() + self._settings.write_idle_timeout if waiting else inf)
+    # -- from the transport, as its producer: nothing more is written for a client that doesn't read -----------------
+
+    def pauseProducing(self) -> None:
+        """Much of what was written is still here."""
+        self._full = True
+        if self._pump is not None:
+            self._deadline.set(self._site.seconds() + self._settings.write_idle_timeout)
+            self._pump.pause()
+
+    def resumeProducing(self) -> None:
+        """The client has read what there was."""
+        self._full = False
+        if self._pump is not None:
+            self._deadline.set(inf)
+            self._pump.resume()
+        else:
+            self._next()
+
+    def stopProducing(self) -> None:
+        """The transport is gone; connectionLost says the rest."""
 
     def pumped(self, exchange: Exchange, complete: bool) -> None:
         """For the pump: the body is written, or was cut."""
@@ -387,7 +414,7 @@ class Channel(Protocol):
 
     def _next(self) -> None:
         """Go on with what the client sent meanwhile, if nothing is under way."""
-        if self._exchange is None and not self._gone:
+        if self._exchange is None and not (self._gone or self._full):
             self._resume()
             if self._buffer and not self._reading:
                 data, self._buffer = self._buffer, b""
@@ -416,6 +443,7 @@ class Channel(Protocol):
         self._lingering = True
         self._deadline.set(self._site.seconds() + self._settings.write_idle_timeout)
         if self.transport is not None:
+            self.transport.unregisterProducer()
             self.transport.loseConnection()
 
     def _linger(self) -> None:
@@ -429,6 +457,7 @@ class Channel(Protocol):
         self._deadline.set(self._site.seconds() + LINGER_TIME)
         if self.transport is None or self._gone:
             return
+        self.transport.unregisterProducer()
         close_half = getattr(self.transport, "loseWriteConnection", None)
         if close_half is None or self._half_closed:
             self.transport.loseConnection()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IProtocol, IPushProducer
+from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from zope.interface import implementer
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from apigw.web.channel import Channel
 
 
-@implementer(IProtocol, IPushProducer)
+@implementer(IProtocol)
 class Pump:
     """
     :param head: the head of the answer, which waits for the first bytes so that both leave in one write.
@@ -54,7 +54,6 @@ class Pump:
         self._stopped = False
 
     def start(self, body: DeliverableBody) -> None:
-        self._transport.registerProducer(self, True)
         body.deliverBody(self)
         if self._head and not self._stopped:
             self._write(b"")
@@ -92,7 +91,6 @@ class Pump:
                 self._exchange.error = reason.value
             if self._head:
                 self._write(b"")
-        self._transport.unregisterProducer()
         self._channel.pumped(self._exchange, complete)
 
     def _write(self, data: bytes) -> None:
@@ -101,17 +99,13 @@ class Pump:
         if data:
             self._transport.write(data)
 
-    # -- from the client's transport: IPushProducer -------------------------------------------------------------
+    # -- from the channel ------------------------------------------------------------------------------------------
 
-    def pauseProducing(self) -> None:
+    def pause(self) -> None:
+        """The client doesn't keep up."""
         if not self._stopped and self._source is not None:
-            self._channel.stalled(True)
             self._source.pauseProducing()
 
-    def resumeProducing(self) -> None:
+    def resume(self) -> None:
         if not self._stopped and self._source is not None:
-            self._channel.stalled(False)
             self._source.resumeProducing()
-
-    def stopProducing(self) -> None:
-        """The transport is gone; the channel's connectionLost stops the pump."""

@@ -225,13 +225,16 @@ class Service:
         self._socket.close()
 
 
-def connect(port: int, *, receive_buffer: int | None = None) -> Wire:
+def connect(port: int, *, receive_buffer: int | None = None, send_buffer: int | None = None) -> Wire:
     """
     A client's connection to the gateway.
 
     :param receive_buffer: bytes that the kernel takes in for a client that doesn't read.
+    :param send_buffer: bytes that the kernel takes from a client while the gateway doesn't read.
     """
     sock = socket.socket()
+    if send_buffer is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     if receive_buffer is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     sock.settimeout(BOUND)

@@ -40,7 +40,7 @@ class ProxyRoutes:
             exchange.error = BadPath(str(error))
         except Ambiguous:
             exchange.error = BadPath(
-                "The path could be read in two ways that lead to different routes; send it without %2F and //."
+                "The path could be read in two ways that lead to different routes; send it without %2F, // and ;."
             )
         else:
             if found is not None:

@@ -10,6 +10,7 @@ from twisted.web.server import NOT_DONE_YET
 from apigw.core import GatewayCore
 from apigw.messages import Exchange
 from apigw.pipeline import Route
+from apigw.policy.paths import is_plain
 
 
 class Place(Resource):
@@ -33,8 +34,8 @@ class Place(Resource):
 
 class GatewayRoutes(Resource):
     """
-    The root. A place is found by whole segments of the raw path, as sent: a path that only decodes to a place goes to
-    the proxy, whose routing decides what it means.
+    The root. A place is found by whole segments of the path. A path that services could read in several ways goes to
+    the proxy: the routes of the places are in its table too, and there it is decided what the path means.
     """
 
     def __init__(self, proxy: Place) -> None:
@@ -69,4 +70,4 @@ class GatewayRoutes(Resource):
             node = node.children.get(segment)
             if node is None:
                 return self.proxy
-        return cast(IResource, node) if node.isLeaf else self.proxy
+        return cast(IResource, node) if node.isLeaf and is_plain(path) else self.proxy

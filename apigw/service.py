@@ -147,22 +147,34 @@ class Gateway(MultiService):
         every = self._stages()
         missing = Route("-", "", every, refuse)
         whole = Route("*", "", every, self._whole)
-        table = RouteTable((self._match(route), self._route(route, every)) for route in config.routes)
+        places = self._places(every)
+        entries = [(self._match(route), self._route(route, every)) for route in config.routes]
+        taken = {match.path for match, _ in entries}
+        entries += [(RouteMatch(path), route) for path, route in places.items() if path not in taken]
         problem = Problem(config.gateway.error_format == "envelope", "apigw", self._date)
-        core = GatewayCore(ProxyRoutes(table, missing, whole), missing, problem)
+        core = GatewayCore(ProxyRoutes(RouteTable(entries), missing, whole), missing, problem)
         routes = GatewayRoutes(Place(core))
+        for path, route in places.items():
+            routes.add(path.encode(), Place(core, route))
+        return core, routes
+
+    def _places(self, every: list[Stage]) -> dict[str, Route]:
+        """The gateway's own places by path: they come before any configured route."""
+        config = self._config
         health = Health(__version__, self._uptime, lambda: not self._draining, self._date)
-        routes.add(b"/health", Place(core, Route("health", "", every, health)))
-        routes.add(b"/version", Place(core, Route("version", "", every, Version(__version__, self._date))))
+        places = {
+            "/health": Route("health", "", every, health),
+            "/version": Route("version", "", every, Version(__version__, self._date)),
+        }
         limited = self._limited(every, config.gateway.max_body)
         if "user" in self._upstreams and not self._routed(AUTH_PATH):
             across = self._forwarder("user", Rewrite(AUTH_PATH, template=AUTH_REWRITE))
-            routes.add(AUTH_PATH.encode(), Place(core, Route("auth", "user", limited, across)))
+            places[AUTH_PATH] = Route("auth", "user", limited, across)
         graphql = config.graphql
         if graphql.service is not None:
             across = self._forwarder(graphql.service, Rewrite(graphql.path))
-            routes.add(graphql.path.encode(), Place(core, Route("graphql", graphql.service, limited, across)))
-        return core, routes
+            places[graphql.path] = Route("graphql", graphql.service, limited, across)
+        return places
 
     def _stages(self) -> list[Stage]:
         """What every exchange passes, in order."""

@@ -33,6 +33,11 @@ class PathRefused(ValueError):
     """The path means another path once decoded; says why, without quoting it."""
 
 
+def is_plain(path: bytes) -> bool:
+    """Whether all services read the path alike: no escapes, parameters, dot segments or empty segments in it."""
+    return _is_plain(path) is not None
+
+
 def readings(path: bytes) -> list[list[bytes]]:
     """
     How services may read a raw path: its decoded segments, with an empty one for what is before the first slash.

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -48,6 +48,20 @@ def normal(requirement: str) -> str:
     return re.sub("[-_.]+", "-", name[0]).lower()
 
 
+def owned() -> dict[str, str]:
+    """
+    Which distribution a top-level name comes from; ours aside, which adds a plugin to Twisted's packages.
+
+    ``importlib.metadata.packages_distributions`` finds only some of them before Python 3.11.
+    """
+    owners = {"zope.interface": "zope-interface"}
+    for distribution in distributions():
+        name = normal(distribution.metadata["Name"])
+        for file in distribution.files or () if name != "apigw" else ():
+            owners[file.parts[0].partition(".")[0]] = name
+    return owners
+
+
 def imported(files: Iterable[Path]) -> set[str]:
     """The distributions that these files import from, the standard library and the project aside."""
     tops = set()
@@ -58,10 +72,9 @@ def imported(files: Iterable[Path]) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and not node.level and node.module is not None:
                 dotted = node.module.split(".")
                 tops.add("zope.interface" if dotted[:2] == ["zope", "interface"] else dotted[0])
-    # The plugin makes the project, too, an owner of the name twisted wherever it is installed.
-    owners = {top: [one for one in names if one != "apigw"] for top, names in packages_distributions().items()}
+    owners = owned()
     tops -= {*sys.stdlib_module_names, "apigw", "tests", "benchmarks"}
-    return {normal("zope.interface" if top == "zope.interface" else owners[top][0]) for top in tops}
+    return {owners[top] for top in tops}
 
 
 def test_what_is_imported_is_required() -> None:

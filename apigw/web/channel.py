@@ -9,7 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ITCPTransport
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer, ITCPTransport
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.web.iweb import UNKNOWN_LENGTH
@@ -38,8 +38,11 @@ MIN_BODY_RATE = 240.0
 LINGER_TIME = 5.0
 """Seconds in which a refused client may go on sending, so that it reads the answer (nginx: lingering_timeout)."""
 
-PROBE_FIRST, PROBE_LAST = 0.01, 1.0
-"""Seconds between looks at whether a client that has shut down its sending side is still there."""
+LOOK_FIRST, LOOK_LAST = 0.01, 0.5
+"""Seconds between looks at whether a client that isn't read from is still there."""
+
+CLOSE_WAIT = 8
+"""What Linux says of a connection whose other end has shut its sending side (include/net/tcp_states.h)."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -74,6 +77,8 @@ class Channel(Protocol):
         self._paused = False
         self._full = False
         self._gone = False
+        self._looking: IDelayedCall | None = None
+        self._provoked = False
 
     # -- the connection ------------------------------------------------------------------------------------------
 
@@ -90,6 +95,9 @@ class Channel(Protocol):
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008 (Twisted's signature)
         self._gone = True
         self._deadline.stop()
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking.cancel()
         exchange, self._exchange = self._exchange, None
         body, self._body, self._decoder = self._body, None, None
         gone = ClientDisconnected()
@@ -110,12 +118,7 @@ class Channel(Protocol):
         exchange.finish(False)
 
     def readConnectionLost(self) -> None:
-        """
-        The client sends no more: it shut down one direction, or closed both, which looks the same from here.
-
-        An HTTP/1.1 client must take any number of 1xx answers (RFC 9110 section 15.2), and one that has closed
-        answers with a reset. So a 100 tells them apart.
-        """
+        """The client sends no more: it shut down one direction, or closed both, which looks the same from here."""
         self._half_closed = True
         exchange = self._exchange
         if self._decoder is not None:
@@ -126,18 +129,40 @@ class Channel(Protocol):
                 self._end()
             return
         self._close_after = self._close_after or not self._buffer
-        if not exchange.started and exchange.request.version == b"1.1":
-            self._write(CONTINUE)
-        self._probe(PROBE_FIRST)
+        self._provoke(exchange)
+        self._look_after(LOOK_FIRST)
 
-    def _probe(self, wait: float) -> None:
-        if self._gone or self._exchange is None:
+    def _provoke(self, exchange: Exchange) -> None:
+        """
+        Send something without a meaning: a client that has closed answers with a reset, one that has only shut its
+        sending side takes it. Before the answer that is a 100, of which there may be any number (RFC 9110 section
+        15.2), within one in chunks a zero before a size. Elsewhere only more of the answer tells the two apart.
+        """
+        if self._provoked or exchange.request.version != b"1.1":
             return
+        self._provoked = True
+        if not exchange.started:
+            self._write(CONTINUE)
+        elif self._pump is not None:
+            self._pump.provoke()
+
+    def _look_after(self, wait: float) -> None:
+        if self._looking is None:
+            self._looking = self._site.clock.callLater(wait, self._look, wait)
+
+    def _look(self, wait: float) -> None:
+        """See whether a client is still there whose connection the loop doesn't watch, for nothing is read from it."""
+        self._looking = None
+        exchange = self._exchange
         handle = getattr(self.transport, "socket", None)
-        if handle is not None and handle.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        if exchange is None or handle is None or not (self._half_closed or self._paused):
+            return
+        if handle.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._drop()
-        else:
-            self._site.clock.callLater(wait, self._probe, min(wait * 2.0, PROBE_LAST))
+            return
+        if self._paused and _shut(handle):
+            self._provoke(exchange)
+        self._look_after(min(wait * 2.0, LOOK_LAST))
 
     def writeConnectionLost(self) -> None:
         """Our own half is shut down; the other one follows, or the linger timer."""
@@ -301,6 +326,7 @@ class Channel(Protocol):
             if self._decoder is not None:
                 self._deadline.set(inf)
             self.transport.pauseProducing()
+            self._look_after(LOOK_LAST)
 
     def _resume(self) -> None:
         if self._paused and self.transport is not None and not self._half_closed and not self._gone:
@@ -467,6 +493,13 @@ class Channel(Protocol):
     def _drop(self) -> None:
         if self.transport is not None and not self._gone:
             self.transport.abortConnection()
+
+
+def _shut(handle: socket.socket) -> bool:
+    """Whether the other end has shut its sending side; False where the system doesn't tell."""
+    if handle.family == socket.AF_UNIX or not hasattr(socket, "TCP_INFO"):
+        return False
+    return handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == CLOSE_WAIT
 
 
 REASONS = {102: b"Processing", 103: b"Early Hints"}

@@ -109,3 +109,11 @@ class Pump:
     def resume(self) -> None:
         if not self._stopped and self._source is not None:
             self._source.resumeProducing()
+
+    def provoke(self) -> None:
+        """
+        Send something that means nothing, if the framing has such a thing: the first digit of the size of the next
+        chunk, which may have zeros before it (RFC 9112 section 7.1).
+        """
+        if self._chunked and not self._head and not self._stopped:
+            self._transport.write(b"0")

@@ -22,8 +22,12 @@ urls = http://127.0.0.1:{port}
 [route:users]
 path = /
 service = user
+[route:big]
+path = /big
+service = user
+max_body = 0
 """
-"""One route that takes everything to one service."""
+"""Everything goes to one service."""
 
 
 @pytest.fixture(scope="session")

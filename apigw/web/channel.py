@@ -138,9 +138,11 @@ class Channel(Protocol):
         sending side takes it. Before the answer that is a 100, of which there may be any number (RFC 9110 section
         15.2), within one in chunks a zero before a size. Elsewhere only more of the answer tells the two apart.
         """
-        if self._provoked or exchange.request.version != b"1.1":
+        if self._provoked:
             return
         self._provoked = True
+        if exchange.request.version != b"1.1":
+            return
         if not exchange.started:
             self._write(CONTINUE)
         elif self._pump is not None:
@@ -160,9 +162,10 @@ class Channel(Protocol):
         if handle.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._drop()
             return
-        if self._paused and _shut(handle):
+        if self._paused and not self._provoked and _shut(handle):
             self._provoke(exchange)
-        self._look_after(min(wait * 2.0, LOOK_LAST))
+            wait = 0.0
+        self._look_after(min(max(wait * 2.0, LOOK_FIRST), LOOK_LAST))
 
     def writeConnectionLost(self) -> None:
         """Our own half is shut down; the other one follows, or the linger timer."""

@@ -1,17 +1,20 @@
 """
-Twisted's epoll loop without its logging context.
+Twisted's epoll loop, shorter for what happens most: something to read.
 
-The stock ``doPoll`` enters a log context for each event, which costs 2 us, twice a request. Nothing here logs through
-it, and ``_doReadOrWrite`` reports exceptions by itself.
+The stock ``doPoll`` enters a log context for each event, and asks each descriptor whether it is still open. That costs
+3 us, twice a request. Nothing here logs through that context, and a closed descriptor isn't polled.
 """
 
 from __future__ import annotations
 
 import errno
+import sys
+from select import EPOLLIN
 from types import MethodType
 from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
+from twisted.python import log
 
 
 def _poll(self: Any, timeout: float | None) -> None:
@@ -24,8 +27,18 @@ def _poll(self: Any, timeout: float | None) -> None:
         raise
     for fd, event in ready:
         selectable = selectables.get(fd)
-        if selectable is not None:  # else closed by an earlier event of this round
+        if selectable is None:
+            continue  # closed by an earlier event of this round
+        if event != EPOLLIN:
             self._doReadOrWrite(selectable, fd, event)
+            continue
+        try:
+            why = selectable.doRead()
+        except BaseException:
+            why = sys.exc_info()[1]
+            log.err()
+        if why:
+            self._disconnectSelectable(selectable, why, True)
 
 
 def lean(reactor: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet import tcp, unix
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IConnector, IListeningPort
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 
 
 class _WritesAtOnce:
@@ -41,6 +42,19 @@ class _WritesAtOnce:
             sent = 0
         if sent != len(data):
             self.write_later(data[sent:] if sent else data)
+
+    def doRead(self: Any) -> Any:
+        """As in the stock class, in one call."""
+        try:
+            data = self.socket.recv(self.bufferSize)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return CONNECTION_LOST
+        if not data:
+            return CONNECTION_DONE
+        self.protocol.dataReceived(data)
+        return None
 
     def write_later(self: Any, data: bytes) -> None:
         FileDescriptor.write(self, data)

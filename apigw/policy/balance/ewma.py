@@ -21,7 +21,7 @@ FAILURE_COST = 1.0
 
 class PeakEwma(PowerOfTwoChoices[P]):
     """
-    Cost is ``latency * (active + 1) / weight``. A latency above the average replaces it at once, one below pulls it
+    Cost is ``latency * (active / weight + 1)``; the two are drawn by weight. A latency above the average replaces it at once, one below pulls it
     down in time, so a peer that turns slow is noticed by one answer. What isn't measured again is forgotten in time:
     a slow peer gets a request again after a while. A peer without any answer yet counts as an average one.
 
@@ -47,7 +47,7 @@ class PeakEwma(PowerOfTwoChoices[P]):
                 latency *= exp(-past / self._decay)
         else:
             latency = self._typical
-        return latency * (candidate.active + 1) / candidate.weight
+        return latency * (candidate.active / candidate.weight + 1.0)
 
     def done(self, candidate: Candidate[P], now: float, elapsed: float, outcome: int) -> None:
         candidate.active -= 1

@@ -136,7 +136,7 @@ def test_who_comes_gets_its_share_and_no_more(name):
 
 
 @given(name=st.sampled_from(["round_robin", "least_connections", "p2c", "random"]), weights=WEIGHTS)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_weights_hold_when_idle(name, weights):
     count = 4000
     counts = one_by_one(made(name, crowd(weights)), count)
@@ -146,7 +146,7 @@ def test_weights_hold_when_idle(name, weights):
 
 
 @given(name=st.sampled_from(["least_connections", "p2c", "consistent_hash"]), weights=WEIGHTS)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_weights_hold_under_load(name, weights):
     members = crowd(weights)
     held(made(name, members), 1000)
@@ -156,7 +156,7 @@ def test_weights_hold_under_load(name, weights):
 
 
 @given(name=NAMES, weights=WEIGHTS, seed=st.integers(0, 5))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_nobody_starves(name, weights, seed):
     """Also with latencies that favour one, and requests that overlap."""
     members = crowd(weights)

@@ -35,14 +35,13 @@ def test_a_peak_counts_at_once_and_fades_in_time():
     assert balancer.cost(candidate, 21.0) == pytest.approx((0.1 + 1.9 * exp(-1)) * exp(-1))
 
 
-def test_requests_under_way_and_weight_count():
+def test_requests_under_way_count_by_weight():
     members = crowd([1, 4])
     balancer = made(members)
     for member in members:
         answered(balancer, member, 0.0, 0.2)
-    assert balancer.cost(members[0], 0.0) == pytest.approx(0.2)
-    assert balancer.cost(members[1], 0.0) == pytest.approx(0.05)
-    members[1].active = 7
+        member.active = 4
+    assert balancer.cost(members[0], 0.0) == pytest.approx(1.0)
     assert balancer.cost(members[1], 0.0) == pytest.approx(0.4)
 
 

@@ -290,6 +290,28 @@ def test_warning():
     )
 
 
+def test_errors_lost_with_a_fixture_fail_the_last_test_of_the_file(outcomes):
+    result = outcomes(
+        """
+class Holder: pass
+
+@pytest.fixture
+def holder():
+    holder = Holder()
+    holder.itself = holder
+    return holder
+
+def test_lost(holder):
+    holder.failed = fail(ValueError("held by a fixture"))
+
+def test_last():
+    pass
+"""
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_last*", "*ValueError: held by a fixture*"])
+
+
 def test_a_failed_test_is_not_failed_again(outcomes):
     outcomes(
         """

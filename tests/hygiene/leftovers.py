@@ -46,7 +46,7 @@ class Reactor:
         return [*({*self.reactor.getReaders(), *self.reactor.getWriters()} - self.reactor._internalReaders)]
 
     def calls(self) -> list[Any]:
-        """Pending calls; a longer-lived fixture's repeated call is the same one, though each turn has its own object."""
+        """Pending calls; a longer-lived fixture's repeated call is the same one, though each turn has an object."""
         before = self._calls.copy()
         left = []
         for call in self.reactor.getDelayedCalls():

@@ -51,10 +51,8 @@ def _told(event: LogEvent) -> str:
     return "\n".join([formatEvent(event) or LOST, *([failure.getTraceback()] if failure else [])])
 
 
-def pytest_collection_finish() -> None:
-    """What is loaded by now stays: leave it out of the collections, which makes one per test cheap."""
-    gc.collect()
-    gc.freeze()
+def _fail_for(left: list[LogEvent]) -> None:
+    pytest.fail("\n".join(["errors were logged, or nobody looked at them:", *map(_told, left)]), pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -65,10 +63,28 @@ def _error_observer() -> Iterator[LoggedErrors]:
     globalLogPublisher.removeObserver(observer)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_lost_in_the_module(_error_observer: LoggedErrors) -> Iterator[None]:
+    """
+    Collections of everything take 50 ms and more, so those after each test leave out what was there before it.
+
+    What they can't see, such as errors that a fixture's value held, is found at the end of the file.
+    """
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+    if left := _error_observer.flush():
+        _fail_for(left)
+
+
 @pytest.fixture(autouse=True)
-def logged_errors(request: pytest.FixtureRequest, _error_observer: LoggedErrors) -> Iterator[LoggedErrors]:
+def logged_errors(
+    request: pytest.FixtureRequest, _error_observer: LoggedErrors, _nothing_lost_in_the_module: None
+) -> Iterator[LoggedErrors]:
     """The errors logged while the test runs; those that it doesn't flush fail it."""
     yield _error_observer
     left = _error_observer.flush()
+    gc.freeze()
     if left and not request.node.stash.get(FAILED, False):
-        pytest.fail("\n".join(["errors were logged, or nobody looked at them:", *map(_told, left)]), pytrace=False)
+        _fail_for(left)

@@ -304,7 +304,11 @@ class PeerConnection(Protocol):
         self._deadline.set(attempt.first_byte + attempt.idle_timeout)
         if data:
             # Before the answer is handed on: what came with the head leaves with it too.
-            self._body_data(data)
+            try:
+                self._body_data(data)
+            except BadMessage:
+                self._answer = answer  # nobody has it yet, so it can still become an error
+                raise
         answer.callback(response)
         if self._response is response and not response.delivering:
             self.pause()

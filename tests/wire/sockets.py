@@ -206,6 +206,20 @@ class Service:
             return True
         return False
 
+    def received(self) -> bytes:
+        """All that came on connections that were made since the last :meth:`accept`, each up to its end."""
+        before = len(self._wires)
+        while not self.untouched():
+            pass
+        data = b""
+        for wire in self._wires[before:]:
+            try:
+                while piece := wire.some():
+                    data += piece
+            except Cut:
+                pass
+        return data
+
     def settle(self) -> None:
         """End all connections, and wait until the gateway has done so too: what comes next finds none that is kept."""
         while not self.untouched():

@@ -166,6 +166,13 @@ class UpstreamUnavailable(UpstreamError):
     proxy_status = "destination_unavailable"
 
 
+class CircuitOpen(UpstreamUnavailable):
+    """The breakers of all peers are open: failing fast, until one of them may be probed again."""
+
+    code = "circuit-open"
+    title = "The service behind the gateway fails and is given a rest"
+
+
 class UpstreamOverloaded(UpstreamError):
     """The bulkhead is full: all connections are in use, and so are all places in the queue."""
 

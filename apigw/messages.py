@@ -211,6 +211,7 @@ class Attempt:
         pace is the client's, and ``total_timeout`` seconds from then on.
 
     :ivar peer: the label of the peer that was picked.
+    :ivar candidate: the same as the balancer knows it, for another attempt to avoid.
     :ivar reused: a kept connection was used, so the peer may have closed it already.
     :ivar sent: some byte of the request may have reached the peer.
     :ivar inform: where 1xx answers go; dropped with the final one, since it leads back to the exchange, and a cycle
@@ -219,6 +220,7 @@ class Attempt:
 
     __slots__ = (
         "begun",
+        "candidate",
         "connect",
         "connected",
         "deadline",
@@ -252,6 +254,7 @@ class Attempt:
         self.first_byte_timeout = first_byte_timeout
         self.idle_timeout = idle_timeout
         self.peer = ""
+        self.candidate: Any = None
         self.queued = 0.0
         self.connect = 0.0
         self.connected = 0.0

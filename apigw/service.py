@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+from random import Random
 from time import monotonic, time
 from typing import Any
 
@@ -19,11 +20,10 @@ from twisted.python.failure import Failure
 from apigw import __version__
 from apigw.admin.health import READ, Health, Version
 from apigw.config import GatewayConfig
-from apigw.config.addresses import PeerAddress
-from apigw.config.model import ListenerSection, RouteSection, ServiceSection
+from apigw.config.model import ListenerSection, RouteSection
 from apigw.core import GatewayCore
 from apigw.dates import HttpDate
-from apigw.demo import DemoService, tour
+from apigw.demo import tour
 from apigw.finder import ProxyRoutes, refuse
 from apigw.http1.head import HeadLimits
 from apigw.loop import lean
@@ -42,12 +42,8 @@ from apigw.stages.request_id import RequestId
 from apigw.telemetry.access_log import AccessLogFormat
 from apigw.telemetry.lines import LineWriter, target
 from apigw.transports import accept_promptly
-from apigw.upstream import dial
 from apigw.upstream.forwarder import Forwarder, Timeouts
-from apigw.upstream.peer import Peer
-from apigw.upstream.pool import Pool, PoolSettings
-from apigw.upstream.tls import client_creator
-from apigw.upstream.upstream import Upstream
+from apigw.upstreams import UpstreamBuilder
 from apigw.web.problem import Problem
 from apigw.web.site import ChannelSettings, Site
 
@@ -90,8 +86,11 @@ class Gateway(MultiService):
         self._draining = False
         self._pseudonym = f"apigw-{os.urandom(4).hex()}"
         self._lines = self._line_writer()
-        self._demos: dict[str, int] = {}
-        self._upstreams = {service.name: self._upstream(service) for service in config.services}
+        builder = UpstreamBuilder(reactor, monotonic, Random())
+        self._upstreams = {service.name: builder.upstream(service) for service in config.services}
+        self._demos = builder.demos
+        for demo in self._demos.values():
+            demo.setServiceParent(self)
         self._core, self._routes = self._build_routes()
         self._sites: list[Site] = []
         self._ports: list[IListeningPort] = []
@@ -108,39 +107,6 @@ class Gateway(MultiService):
             return LineWriter(target(where), self._reactor)
         except OSError as failed:
             raise CannotStart(f"[gateway] access_log: can't open {where}: {failed.strerror}") from None
-
-    def _upstream(self, service: ServiceSection) -> Upstream:
-        upstream = Upstream(service.name, self._reactor, monotonic, service.max_queue, service.queue_timeout)
-        upstream.peers = [self._peer(upstream, service, address) for address in service.urls]
-        return upstream
-
-    def _peer(self, upstream: Upstream, service: ServiceSection, address: PeerAddress) -> Peer:
-        timeout = service.timeout
-        settings = PoolSettings(
-            max_connections=service.max_connections,
-            connect_timeout=timeout.connect,
-            timer_period=min(timeout.first_byte, timeout.idle, timeout.total),
-        )
-        secure = address.scheme == "https"
-        if address.scheme == "unix":
-            way = dial.unix(self._reactor, address.path)
-        elif address.scheme == "demo":
-            way = dial.tcp(self._reactor, "127.0.0.1", self._demo(address.host))
-        else:
-            way = dial.tcp(self._reactor, address.host, address.port)
-        if secure:
-            way = dial.tls(way, client_creator(address.host, service.tls), self._reactor)
-        pool = Pool(way, self._reactor, monotonic, settings, tls=secure, freed=upstream.freed)
-        authority = address.authority.encode()
-        origin = (b"https://" if secure else b"http://") + authority
-        return Peer(address.label, origin, authority, pool, address.weight)
-
-    def _demo(self, name: str) -> int:
-        if name not in self._demos:
-            demo = DemoService(self._reactor, name)
-            demo.setServiceParent(self)
-            self._demos[name] = demo.listen()
-        return self._demos[name]
 
     def _build_routes(self) -> tuple[GatewayCore, GatewayRoutes]:
         config = self._config

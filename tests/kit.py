@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from os import urandom
+from random import Random
 from typing import Any
 
 from twisted.internet.address import IPv4Address
@@ -17,6 +18,8 @@ from apigw.core import GatewayCore
 from apigw.dates import HttpDate
 from apigw.messages import Exchange
 from apigw.pipeline import Route, Stage
+from apigw.policy.balance import Group
+from apigw.policy.breaker import Breaker, BreakerPolicy
 from apigw.policy.forwarded import Forwarding
 from apigw.policy.paths import Rewrite
 from apigw.policy.requestid import RequestIds
@@ -151,6 +154,7 @@ class Memory:
         timeouts: Timeouts | None = None,
         max_queue: int = 10,
         queue_timeout: float = 1.0,
+        breaker: BreakerPolicy | None = None,
         across: Callable[[Exchange], Any] | None = None,
     ) -> None:
         self.clock = Clock()
@@ -160,9 +164,11 @@ class Memory:
         self.refuse_dials: Exception | None = None
         self.hang_dials = False
         seconds = self.clock.seconds
-        self.upstream = Upstream("memory", self.clock, seconds, max_queue, queue_timeout)
+        group: Group[Peer] = Group("round_robin", Random(1))
+        self.upstream = Upstream("memory", group, self.clock, seconds, max_queue, queue_timeout)
         self.pool = Pool(self._dial, self.clock, seconds, pool or PoolSettings(), freed=self.upstream.freed)
-        self.upstream.peers = [Peer("peer:80", b"http://peer:80", b"peer:80", self.pool)]
+        self.breaker = Breaker(breaker or BreakerPolicy(volume=1000))
+        self.upstream.replace([Peer("peer:80", b"http://peer:80", b"peer:80", self.pool, self.breaker)])
         outer = self
 
         class Note(Stage):

@@ -26,18 +26,20 @@ from apigw.config.matching import (
     FieldMatch,
     PathPattern,
 )
-from apigw.config.names import NAME, SERVER_NAME
+from apigw.config.names import HASH_ON, NAME, SERVER_NAME
 from apigw.config.option import Variable, group, option, section, sections
 from apigw.config.problems import Origin
 from apigw.config.units import (
     DURATION,
     NETWORK,
+    PERCENT,
     SIZE,
     SWITCH,
     WORKERS,
     integer,
     parse_body_parser_size,
     parse_milliseconds,
+    parse_threshold,
     size_between,
 )
 from apigw.policy.paths import Rewrite
@@ -159,6 +161,34 @@ class ServiceTls:
 
 
 @frozen(kw_only=True)
+class ServiceBreaker:
+    ratio: float = option(
+        PERCENT,
+        default=0.5,
+        variable=Variable("CIRCUIT_BREAKER_FAILURE_THRESHOLD", parse_threshold),
+        help="Of failed calls to a peer, in the window, from which on it gets none; failed are those without answer"
+        " and those with a status of 500 or more.",
+    )
+    volume: int = option(integer(1, 1_000_000), default=5, help="Calls in the window below which no share counts.")
+    window: float = option(DURATION, default=10.0, help="How far back calls count.")
+    consecutive: int = option(
+        integer(0, 1_000_000), default=0, help="Failed calls in a row that do it too; `0` for none."
+    )
+    slow_after: float | None = option(
+        DURATION, default=None, unset="never", example="2s", help="From when on a call is slow."
+    )
+    slow_ratio: float = option(PERCENT, default=1.0, help="Of slow calls, as `breaker.ratio` is of failed ones.")
+    open_for: float = option(
+        DURATION,
+        default=30.0,
+        variable=Variable("CIRCUIT_BREAKER_RESET_TIMEOUT", parse_milliseconds),
+        help="How long the peer gets nothing then.",
+    )
+    half_open: int = option(integer(1, 10_000), default=1, help="Probes under way at once after that.")
+    closes_after: int = option(integer(1, 10_000), default=3, help="Probes in a row that must succeed.")
+
+
+@frozen(kw_only=True)
 class ServiceSection:
     """A service behind the gateway: its addresses, and how requests get there."""
 
@@ -169,6 +199,36 @@ class ServiceSection:
         variable=Variable("{NAME}_SERVICE_URL", PEERS.parse),
         help="The peers, and their shares of the requests.",
     )
+    backup_urls: tuple[PeerAddress, ...] = option(
+        PEERS,
+        default=(),
+        unset="none",
+        example="http://10.0.1.1:9001",
+        help="Peers that are used only when no peer of `urls` is usable.",
+    )
+    balance: str = option(
+        choice("round_robin", "least_connections", "p2c", "ewma", "random", "consistent_hash"),
+        default="p2c",
+        help="Who gets the next request: each in turn; the least busy; the less busy of two chosen by chance; the"
+        " faster of two; any; or the one that the hash of something leads to.",
+    )
+    hash_on: str = option(
+        HASH_ON,
+        default="ip",
+        help="What `consistent_hash` goes by: the client's address, the user, a field, a cookie, or the path.",
+    )
+    slow_start: float | None = option(
+        DURATION,
+        default=None,
+        unset="none",
+        example="30s",
+        help="Over which the share of a peer grows that came or came back.",
+    )
+    panic: float = option(
+        PERCENT,
+        default=0.5,
+        help="Share of healthy peers below which health is taken for wrong and all are used; `0%` never.",
+    )
     preserve_host: bool = option(
         SWITCH, default=True, help="Send the client's `Host` on; else the host and port of the peer."
     )
@@ -178,6 +238,7 @@ class ServiceSection:
     )
     queue_timeout: float = option(DURATION, default=1.0, help="How long they wait; 503 past it.")
     timeout: ServiceTimeouts = group(ServiceTimeouts)
+    breaker: ServiceBreaker = group(ServiceBreaker)
     tls: ServiceTls = group(ServiceTls)
 
 

@@ -25,6 +25,19 @@ def spelled(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", "_", name).upper()
 
 
+_HASH_ON = re.compile(r"ip|user|path|(?:header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+
+
+def parse_hash_on(text: str) -> str:
+    """What consistent hashing goes by."""
+    if not _HASH_ON(text):
+        raise ValueError(f"{text!r} is not ip, user, path, header:NAME or cookie:NAME")
+    return text
+
+
+HASH_ON: Kind[str] = Kind("`ip`, `user`, `path`, `header:NAME` or `cookie:NAME`", parse_hash_on)
+
+
 def parse_server_name(text: str) -> str:
     """A host name to expect in a certificate."""
     name = parse_host(text)

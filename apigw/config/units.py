@@ -177,6 +177,11 @@ def parse_percent(text: str) -> float:
     return float(share)
 
 
+def parse_threshold(text: str) -> float:
+    """A percentage as the founding variables have it, without the sign. :return: 0.0 to 1.0."""
+    return parse_percent(text if text.endswith("%") else text + "%")
+
+
 def render_percent(share: float) -> str:
     return f"{(Decimal(repr(share)) * 100).normalize():f}%"
 

@@ -112,6 +112,10 @@ class Breaker:
         self._bucket_calls = self._bucket_failed = self._bucket_slow = 0
         self._calls = self._failed = self._slow = self._row = 0
 
+    def on_change(self, changed: Callable[[str, str], None]) -> None:
+        """Have ``changed`` called at each transition, where the one to be told needs the breaker first."""
+        self._changed = changed
+
     # -- the hot path ------------------------------------------------------------------------------------------------
 
     def admit(self, now: float) -> int:
@@ -231,6 +235,11 @@ class Breaker:
             # A clock that went back doesn't make anybody wait for longer than the breaker is ever open.
             return min(self._until - now, self._policy.open_for)
         return self._policy.open_for if self.state == FORCED_OPEN else min(1.0, self._policy.open_for)
+
+    @property
+    def closed(self) -> bool:
+        """All calls are admitted."""
+        return self._closed
 
     @property
     def ratio(self) -> float:

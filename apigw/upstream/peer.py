@@ -1,7 +1,9 @@
-"""One address of a service, with what is known of it."""
+"""One address of a service, with all that is known of it."""
 
 from __future__ import annotations
 
+from apigw.policy.balance import Candidate
+from apigw.policy.breaker import Breaker
 from apigw.upstream.agent import PeerAgent, TransparentClient
 from apigw.upstream.pool import Pool
 
@@ -12,17 +14,27 @@ class Peer:
     :param origin: scheme and authority of its URLs.
     :param authority: what Host says where the client's isn't kept.
     :param weight: share of requests relative to the others.
+    :param backup: used only when no other is usable.
 
-    :ivar active: requests under way.
+    :ivar candidate: the peer as its service's balancer sees it.
     """
 
-    __slots__ = ("active", "authority", "client", "label", "origin", "pool", "weight")
+    __slots__ = ("authority", "breaker", "candidate", "client", "label", "origin", "pool")
 
-    def __init__(self, label: str, origin: bytes, authority: bytes, pool: Pool, weight: int = 1) -> None:
+    def __init__(
+        self,
+        label: str,
+        origin: bytes,
+        authority: bytes,
+        pool: Pool,
+        breaker: Breaker,
+        weight: int = 1,
+        backup: bool = False,
+    ) -> None:
         self.label = label
         self.origin = origin
         self.authority = authority
         self.pool = pool
-        self.weight = weight
+        self.breaker = breaker
         self.client = TransparentClient(PeerAgent(origin, pool))
-        self.active = 0
+        self.candidate: Candidate[Peer] = Candidate(self, label.encode(), weight, backup)

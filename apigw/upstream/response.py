@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IProtocol, IPushProducer
@@ -27,6 +28,7 @@ class PeerResponse(Response):
     :param head: as parsed; its fields still hold hop-by-hop ones.
     :param connection: told to pause, resume and stop while the body comes.
 
+    :ivar on_end: called once with the reason when the body ends, well or not; set while :attr:`ended` is False.
     :ivar delivering: somebody has asked for the body.
     """
 
@@ -37,6 +39,7 @@ class PeerResponse(Response):
         "_protocol",
         "delivering",
         "head",
+        "on_end",
         "previousResponse",
         "request",
     )
@@ -54,6 +57,7 @@ class PeerResponse(Response):
         self.length = head.content_length if framing == LENGTH else 0 if framing == NONE else None
         self.body: Any = self
         self.delivering = False
+        self.on_end: Callable[[Failure], object] | None = None
         self.request: Any = None
         self.previousResponse: Any = None
         self._connection = connection
@@ -68,6 +72,11 @@ class PeerResponse(Response):
         self.body = body
         self._pieces = [body] if body else []
         self._ended = DONE
+
+    @property
+    def ended(self) -> bool:
+        """The body is complete, or never will be."""
+        return self._ended is not None
 
     def receive(self, data: bytes) -> None:
         if self._protocol is None:
@@ -87,6 +96,9 @@ class PeerResponse(Response):
         if self._ended is not None:
             return
         self._ended = reason
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end(reason)
         protocol, self._protocol = self._protocol, None
         if protocol is not None:
             self.body = b""  # it was this object itself: a cycle would wait for the garbage collector

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from apigw.errors import UpstreamUnavailable
+from apigw.errors import CircuitOpen, UpstreamError, UpstreamUnavailable
 from apigw.messages import Attempt
+from apigw.policy.balance import Candidate, Group
+from apigw.policy.breaker import OPEN, REFUSED
+from apigw.policy.outcome import ABANDONED, FAILED, OK
 from apigw.upstream.peer import Peer
 from apigw.upstream.queue import WaitingLine
 from apigw.upstream.response import PeerResponse
+
+Tried = Collection[Candidate[Peer]]
 
 
 class Upstream:
     """
     :param name: of the service.
+    :param group: picks the peer of each request.
     :param clock: for the time in the queue.
     :param max_queue: requests that may wait for a connection.
     :param queue_timeout: seconds they may wait.
     """
 
+    _log = Logger()
+
     def __init__(
         self,
         name: str,
+        group: Group[Peer],
         clock: IReactorTime,
         seconds: Callable[[], float],
         max_queue: int,
@@ -32,45 +43,42 @@ class Upstream:
     ) -> None:
         self.name = name
         self.peers: Sequence[Peer] = ()
+        self._group = group
         self._seconds = seconds
         self._line = WaitingLine(clock, max_queue, queue_timeout)
-        self._next = 0
+        self._now = 0.0
+        self._permit = REFUSED
+
+    # -- what changes seldom -----------------------------------------------------------------------------------------
+
+    def replace(self, peers: Sequence[Peer]) -> None:
+        """Use these peers from now on; those that go end what they are at."""
+        gone = set(self.peers).difference(peers)
+        self.peers = tuple(peers)
+        self._group.replace([peer.candidate for peer in peers], self._seconds())
+        for peer in gone:
+            peer.pool.close()
+
+    def set_available(self, peer: Peer, available: bool) -> None:
+        """Say that a peer became healthy, unhealthy or ejected, or came back."""
+        self._group.set_available(peer.candidate, available, self._seconds())
+
+    def breaker_changed(self, peer: Peer, before: str, after: str) -> None:
+        """For the breakers: an open one needs a probe in time, whatever the balancer thinks of the peer."""
+        self._log.info(
+            "service {service}: the breaker of {peer} went from {before} to {after}",
+            service=self.name,
+            peer=peer.label,
+            before=before,
+            after=after,
+        )
+        if after == OPEN:
+            now = self._seconds()
+            self._group.probe(peer.candidate, now + peer.breaker.retry_after(now))
 
     def freed(self) -> None:
         """For the pools: a connection has become free."""
         self._line.wake()
-
-    async def request(
-        self, method: bytes, target: bytes, host: bytes, lines: bytes, body: Any, attempt: Attempt
-    ) -> PeerResponse:
-        """
-        Get an answer from one peer.
-
-        :param host: value of Host, empty for the peer's own authority.
-        :param lines: all other fields but the framing ones, as they go on the wire.
-        :raises GatewayError: there is none, for whatever reason.
-        """
-        peer = None if len(self._line) else self._pick()
-        while peer is None:
-            begun = self._seconds()
-            await self._line.join()
-            attempt.queued += self._seconds() - begun
-            peer = self._pick()
-        attempt.peer = peer.label
-        lines = b"Host: %b\r\n%b" % (host or peer.authority, lines)
-        return await peer.client.request(method, peer.origin + target, headers=lines, data=body, attempt=attempt)
-
-    def _pick(self) -> Peer | None:
-        """:return: None while all connections are in use."""
-        peers = self.peers
-        if not peers:
-            raise UpstreamUnavailable(f"No address is known for the service {self.name}.", retry_after=1.0)
-        for _ in peers:
-            peer = peers[self._next % len(peers)]
-            self._next += 1
-            if not peer.pool.full:
-                return peer
-        return None
 
     def close(self) -> None:
         """Take no more work; connections end as they become idle."""
@@ -81,3 +89,99 @@ class Upstream:
         """Cut all connections."""
         for peer in self.peers:
             peer.pool.abort()
+
+    # -- each request --------------------------------------------------------------------------------------------------
+
+    async def request(
+        self,
+        method: bytes,
+        target: bytes,
+        host: bytes,
+        lines: bytes,
+        body: Any,
+        attempt: Attempt,
+        key: bytes | None = None,
+        tried: Tried = (),
+    ) -> PeerResponse:
+        """
+        Get an answer from one peer.
+
+        :param host: value of Host, empty for the peer's own authority.
+        :param lines: all other fields but the framing ones, as they go on the wire.
+        :param key: what consistent hashing goes by.
+        :param tried: candidates that are taken only if there is no other.
+        :raises GatewayError: there is none, for whatever reason.
+        """
+        peer = None if len(self._line) else self._pick(key, tried)
+        while peer is None:
+            begun = self._seconds()
+            await self._line.join()
+            attempt.queued += self._seconds() - begun
+            peer = self._pick(key, tried)
+        permit = self._permit
+        begun = self._now
+        attempt.peer = peer.label
+        attempt.candidate = peer.candidate
+        lines = b"Host: %b\r\n%b" % (host or peer.authority, lines)
+        outcome = ABANDONED
+        response: PeerResponse | None = None
+        try:
+            response = await peer.client.request(
+                method, peer.origin + target, headers=lines, data=body, attempt=attempt
+            )
+            outcome = FAILED if response.status >= 500 else OK
+            return response
+        except UpstreamError:
+            outcome = FAILED
+            raise
+        finally:
+            now = self._seconds()
+            elapsed = now - begun
+            self._report(peer, permit, now, outcome, elapsed)
+            if response is None or response.ended:
+                self._group.done(peer.candidate, now, elapsed, outcome)
+            else:
+                response.on_end = lambda reason: self._body_ended(peer, reason, elapsed, outcome)
+
+    def _report(self, peer: Peer, permit: int, now: float, outcome: int, elapsed: float) -> None:
+        breaker = peer.breaker
+        breaker.report(permit, now, outcome, elapsed)
+        if outcome == OK and not breaker.closed and breaker.ready(now):
+            # Half open: the next probe follows this one, whether or not the balancer likes the peer.
+            self._group.probe(peer.candidate, now)
+
+    def _body_ended(self, peer: Peer, reason: Failure, elapsed: float, outcome: int) -> None:
+        """A body that streamed has ended; one that the peer cut counts as one more call that failed."""
+        now = self._seconds()
+        if isinstance(reason.value, UpstreamError):
+            outcome = FAILED
+            permit = peer.breaker.admit(now)
+            if permit != REFUSED:
+                peer.breaker.report(permit, now, FAILED, elapsed)
+        self._group.done(peer.candidate, now, elapsed, outcome)
+
+    def _pick(self, key: bytes | None, tried: Tried) -> Peer | None:
+        """
+        :return: a peer, with a permit of its breaker in ``_permit``; None while all connections are in use.
+        :raises UpstreamUnavailable: no peer is known or fit; :class:`CircuitOpen`: all breakers are open.
+        """
+        now = self._now = self._seconds()
+        candidate = self._group.pick(now, self._usable, key, tried)
+        if candidate is not None:
+            return candidate.peer
+        if not self.peers:
+            raise UpstreamUnavailable(f"No address is known for the service {self.name}.", retry_after=1.0)
+        fit = [peer for peer in self.peers if peer.candidate.available or self._group.panicking]
+        if not fit:
+            raise UpstreamUnavailable(f"No peer of the service {self.name} is healthy.", retry_after=1.0)
+        wait = min(peer.breaker.retry_after(now) for peer in fit)
+        if wait > 0.0:
+            raise CircuitOpen(f"The service {self.name} fails and is given a rest.", retry_after=wait)
+        return None
+
+    def _usable(self, candidate: Candidate[Peer]) -> bool:
+        peer = candidate.peer
+        if peer.pool.full:
+            return False
+        self._permit = peer.breaker.admit(self._now)
+        return self._permit != REFUSED

@@ -25,7 +25,9 @@ _LISTENS = re.compile(r"\[listener:([^]]+)\] IPv4Address\(.*port=([0-9]+)\)")
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a gateway finds in its environment: of this process only what a program needs to run."""
     kept = {
-        name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_FILE") if name in os.environ
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "COVERAGE_FILE")
+        if name in os.environ
     }
     return kept | dict(more or {})
 

@@ -21,9 +21,10 @@ FAILURE_COST = 1.0
 
 class PeakEwma(PowerOfTwoChoices[P]):
     """
-    Cost is ``latency * (active / weight + 1)``; the two are drawn by weight. A latency above the average replaces it at once, one below pulls it
-    down in time, so a peer that turns slow is noticed by one answer. What isn't measured again is forgotten in time:
-    a slow peer gets a request again after a while. A peer without any answer yet counts as an average one.
+    Cost is ``latency * (active / weight + 1)``; the two are drawn by weight. A latency above the average replaces it
+    at once, one below pulls it down in time, so a peer that turns slow is noticed by one answer. What isn't measured
+    again is forgotten in time: a slow peer gets a request again after a while. A peer without any answer yet counts
+    as an average one.
 
     :param decay: seconds.
 

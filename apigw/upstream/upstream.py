@@ -115,8 +115,10 @@ class Upstream:
         peer = None if len(self._line) else self._pick(key, tried)
         while peer is None:
             begun = self._seconds()
-            await self._line.join()
-            attempt.queued += self._seconds() - begun
+            try:
+                await self._line.join()
+            finally:
+                attempt.queued += self._seconds() - begun
             peer = self._pick(key, tried)
         permit = self._permit
         begun = self._now

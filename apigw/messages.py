@@ -264,6 +264,11 @@ class Attempt:
         self.status = 0
         self.error: GatewayError | None = None
 
+    @property
+    def remaining(self) -> float:
+        """Seconds that the service has, as far as is known when the attempt begins."""
+        return self.total_timeout if self.deadline == inf else self.deadline - self.begun
+
 
 class Exchange:
     """

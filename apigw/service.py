@@ -43,6 +43,7 @@ from apigw.telemetry.access_log import AccessLogFormat
 from apigw.telemetry.lines import LineWriter, target
 from apigw.transports import accept_promptly
 from apigw.upstream.forwarder import Forwarder, Timeouts
+from apigw.upstream.keys import hash_key
 from apigw.upstreams import UpstreamBuilder
 from apigw.web.problem import Problem
 from apigw.web.site import ChannelSettings, Site
@@ -86,7 +87,7 @@ class Gateway(MultiService):
         self._draining = False
         self._pseudonym = f"apigw-{os.urandom(4).hex()}"
         self._lines = self._line_writer()
-        builder = UpstreamBuilder(reactor, monotonic, Random())
+        builder = self._builder = UpstreamBuilder(reactor, monotonic, Random())
         self._upstreams = {service.name: builder.upstream(service) for service in config.services}
         self._demos = builder.demos
         for demo in self._demos.values():
@@ -180,6 +181,8 @@ class Gateway(MultiService):
             rewrite,
             monotonic,
             self._date,
+            self._builder.retries(service),
+            key=hash_key(service.hash_on) if service.balance == "consistent_hash" else None,
             preserve_host=service.preserve_host,
             pseudonym=self._pseudonym.encode(),
         )

@@ -13,9 +13,12 @@ from apigw.config.model import ServiceSection
 from apigw.demo import DemoService
 from apigw.policy.balance import Group
 from apigw.policy.breaker import Breaker, BreakerPolicy
+from apigw.policy.retry import policy
+from apigw.policy.retry_budget import RetryBudget
 from apigw.upstream import dial
 from apigw.upstream.peer import Peer
 from apigw.upstream.pool import Pool, PoolSettings
+from apigw.upstream.retries import Retries
 from apigw.upstream.tls import client_creator
 from apigw.upstream.upstream import Upstream
 
@@ -31,6 +34,7 @@ class UpstreamBuilder:
         self._reactor = reactor
         self._seconds = seconds
         self._chance = chance
+        self._budgets: dict[str, RetryBudget] = {}
         self.demos: dict[str, DemoService] = {}
         self._demo_ports: dict[str, int] = {}
 
@@ -44,6 +48,13 @@ class UpstreamBuilder:
         peers += [self.peer(upstream, service, address, backup=True) for address in service.backup_urls]
         upstream.replace(peers)
         return upstream
+
+    def retries(self, service: ServiceSection) -> Retries:
+        """The retries of one route to ``service``; all routes to it share a budget."""
+        own = service.retry
+        budget = self._budgets.setdefault(service.name, RetryBudget(own.budget))
+        chosen = policy(own.attempts, own.on, own.methods, *own.backoff)
+        return Retries(chosen, budget, self._reactor, self._seconds, self._chance)
 
     def peer(self, upstream: Upstream, service: ServiceSection, address: PeerAddress, backup: bool) -> Peer:
         """A peer of ``upstream`` that isn't in use yet."""

@@ -23,12 +23,15 @@ from apigw.policy.breaker import Breaker, BreakerPolicy
 from apigw.policy.forwarded import Forwarding
 from apigw.policy.paths import Rewrite
 from apigw.policy.requestid import RequestIds
+from apigw.policy.retry import RetryPolicy
+from apigw.policy.retry_budget import RetryBudget
 from apigw.routes import GatewayRoutes, Place
 from apigw.stages.origin import Origin
 from apigw.stages.request_id import RequestId
 from apigw.upstream.forwarder import Forwarder, Timeouts
 from apigw.upstream.peer import Peer
 from apigw.upstream.pool import Pool, PoolSettings
+from apigw.upstream.retries import Retries
 from apigw.upstream.upstream import Upstream
 from apigw.web.problem import Problem
 from apigw.web.site import ChannelSettings, Site
@@ -155,6 +158,7 @@ class Memory:
         max_queue: int = 10,
         queue_timeout: float = 1.0,
         breaker: BreakerPolicy | None = None,
+        retry: RetryPolicy | None = None,
         across: Callable[[Exchange], Any] | None = None,
     ) -> None:
         self.clock = Clock()
@@ -177,7 +181,10 @@ class Memory:
 
         ids = RequestIds(urandom)
         every = (RequestId(ids, seconds, False, False), Note(), Origin(Forwarding()), *stages)
-        self.across = across or Forwarder(self.upstream, timeouts or Timeouts(), Rewrite("/"), seconds, self.date)
+        self.retries = Retries(retry or RetryPolicy(attempts=1), RetryBudget(), self.clock, seconds, Random(1))
+        self.across = across or Forwarder(
+            self.upstream, timeouts or Timeouts(), Rewrite("/"), seconds, self.date, self.retries
+        )
         self.route = Route("memory", "memory", every, self.across)
         refused = Route("refused", "", every, self._refuse)
         core = GatewayCore(lambda exchange: self.route, refused, Problem(False, "apigw", self.date))

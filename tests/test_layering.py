@@ -23,6 +23,7 @@ LAYERS = (
     {"core"},
     {"routes"},
     {"web", "admin"},
+    {"upstreams"},
     {"service"},
     {"tap"},
 )

@@ -29,6 +29,7 @@ from apigw.config.matching import (
 from apigw.config.names import HASH_ON, NAME, SERVER_NAME
 from apigw.config.option import Variable, group, option, section, sections
 from apigw.config.problems import Origin
+from apigw.config.retrying import BACKOFF, RETRY_METHODS, RETRY_ON
 from apigw.config.units import (
     DURATION,
     NETWORK,
@@ -161,6 +162,34 @@ class ServiceTls:
 
 
 @frozen(kw_only=True)
+class ServiceRetry:
+    attempts: int = option(integer(1, 10), default=3, help="Attempts in all, each at another peer; `1` for no retries.")
+    on: tuple[str, ...] = option(
+        RETRY_ON,
+        default=("connect", "reset", "502", "503", "504"),
+        help="Failures that are tried again: no connection, a peer that breaks off before it answers, a timeout, or"
+        " statuses.",
+    )
+    budget: float = option(
+        PERCENT,
+        default=0.2,
+        help="Retries for each request to the service, besides three a second that are always allowed: a service"
+        " that is down isn't asked more often still.",
+    )
+    backoff: tuple[float, float] = option(
+        BACKOFF,
+        default=(0.05, 2.0),
+        help="Pauses grow from the first to the second, and are chosen by chance below that.",
+    )
+    methods: tuple[str, ...] = option(
+        RETRY_METHODS,
+        default=("idempotent",),
+        help="What may be sent twice; `idempotent` is GET, HEAD, OPTIONS, TRACE, PUT and DELETE. What was never sent is"
+        " tried again whatever its method.",
+    )
+
+
+@frozen(kw_only=True)
 class ServiceBreaker:
     ratio: float = option(
         PERCENT,
@@ -238,6 +267,7 @@ class ServiceSection:
     )
     queue_timeout: float = option(DURATION, default=1.0, help="How long they wait; 503 past it.")
     timeout: ServiceTimeouts = group(ServiceTimeouts)
+    retry: ServiceRetry = group(ServiceRetry)
     breaker: ServiceBreaker = group(ServiceBreaker)
     tls: ServiceTls = group(ServiceTls)
 

@@ -19,11 +19,6 @@ PLANNED: dict[str, tuple[str, ...]] = {
     "host": ("client_auth", "client_ca"),
     "admin": ("endpoint", "token_env"),
     "service": (
-        "retry.attempts",
-        "retry.on",
-        "retry.budget",
-        "retry.backoff",
-        "retry.methods",
         "health.path",
         "health.interval",
         "health.timeout",

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from typing import Any
 
 from attrs import frozen
 
 from apigw.dates import HttpDate
-from apigw.errors import GatewayError, LoopDetected
+from apigw.errors import LoopDetected, UpstreamError
 from apigw.http1.fields import wire_lines
 from apigw.http1.response import ResponseHead
 from apigw.messages import Attempt, Exchange, Fields, Response
 from apigw.policy.fields import request_fields, response_fields
 from apigw.policy.forwarded import loops, via
 from apigw.policy.paths import Rewrite
+from apigw.upstream.response import PeerResponse
+from apigw.upstream.retries import Retries
 from apigw.upstream.upstream import Upstream
 
 
@@ -33,6 +36,8 @@ class Timeouts:
 class Forwarder:
     """
     :param rewrite: what the service gets as the path.
+    :param retries: whether a failed attempt is made again.
+    :param key: what consistent hashing goes by.
     :param preserve_host: send the client's Host, not the peer's.
     :param pseudonym: names this instance in Via, by which loops are found too.
     """
@@ -44,7 +49,9 @@ class Forwarder:
         rewrite: Rewrite,
         seconds: Callable[[], float],
         date: HttpDate,
+        retries: Retries,
         *,
+        key: Callable[[Exchange], bytes | None] | None = None,
         preserve_host: bool = True,
         pseudonym: bytes = b"apigw",
     ) -> None:
@@ -53,38 +60,73 @@ class Forwarder:
         self._rewrite = rewrite if rewrite.changes else None
         self._seconds = seconds
         self._date = date
+        self._retries = retries
+        self._key = key
         self._preserve_host = preserve_host
         self._pseudonym = pseudonym
 
     async def __call__(self, exchange: Exchange) -> Response:
         request = exchange.request
         body = request.body
-        if body is not None and body.failure is not None:
-            raise body.failure
+        if body is not None:
+            if body.failure is not None:
+                raise body.failure
+            body.keep = self._retries.body
+        host = request.authority if self._preserve_host else b""
+        target = request.path
+        if self._rewrite is not None:
+            target = self._rewrite.apply(target, exchange.params or {})
+        target += request.query
+        lines = self._lines(exchange)
+        key = None if self._key is None else self._key(exchange)
+        attempt = self._attempt(exchange, None)
+        self._retries.begin(attempt.begun)
+        tried: list[Any] = []
+        while True:
+            sent = lines + b"X-Timeout-Remaining: %d\r\n" % (attempt.remaining * 1000.0)
+            if tried:
+                sent += b"X-Retry-Count: %d\r\n" % len(tried)
+            try:
+                response = await self._upstream.request(request.method, target, host, sent, body, attempt, key, tried)
+            except UpstreamError as error:
+                attempt.error = error
+                pause = self._retries.after_error(exchange, attempt, error)
+                if pause is None:
+                    raise
+            else:
+                if response.status < 400:
+                    break
+                pause = self._retries.after_answer(exchange, attempt, response)
+                if pause is None:
+                    break
+                response.discard()
+            finally:
+                attempt.inform = None
+            tried.append(attempt.candidate)
+            await self._retries.sleep(pause)
+            attempt = self._attempt(exchange, attempt)
+        return self._answer(response)
+
+    def _attempt(self, exchange: Exchange, before: Attempt | None) -> Attempt:
         timeouts = self._timeouts
-        begun = self._seconds()
+        now = self._seconds()
+        if before is not None:
+            deadline = before.deadline
+        else:
+            deadline = now + timeouts.total if exchange.request.body is None else inf
         attempt = Attempt(
-            begun,
+            now,
             exchange.inform,
-            deadline=begun + timeouts.total if body is None else inf,
+            deadline=deadline,
             total_timeout=timeouts.total,
             first_byte_timeout=timeouts.first_byte,
             idle_timeout=timeouts.idle,
         )
         exchange.attempts.append(attempt)
-        host = request.authority if self._preserve_host else b""
-        path = request.path
-        if self._rewrite is not None:
-            path = self._rewrite.apply(path, exchange.params or {})
-        try:
-            response = await self._upstream.request(
-                request.method, path + request.query, host, self._lines(exchange), body, attempt
-            )
-        except GatewayError as error:
-            attempt.error = error
-            raise
-        finally:
-            attempt.inform = None
+        return attempt
+
+    def _answer(self, response: PeerResponse) -> Response:
+        """The answer as the client gets it."""
         head = response.head
         known = head.notes.get(self)
         if known is None:
@@ -107,12 +149,11 @@ class Forwarder:
         common = request.notes.get(self)
         if common is None:
             common = request.notes[self] = self._common(exchange)
-        return b"%bX-Request-Id: %b\r\nX-Correlation-Id: %b\r\nX-Original-Path: %b\r\nX-Timeout-Remaining: %d\r\n" % (
+        return b"%bX-Request-Id: %b\r\nX-Correlation-Id: %b\r\nX-Original-Path: %b\r\n" % (
             common,
             exchange.id,
             exchange.correlation_id,
             request.path,
-            self._timeouts.total * 1000.0,
         )
 
     def _common(self, exchange: Exchange) -> bytes:

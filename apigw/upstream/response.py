@@ -78,6 +78,12 @@ class PeerResponse(Response):
         """The body is complete, or never will be."""
         return self._ended is not None
 
+    def discard(self) -> None:
+        """Nobody wants the body: what is still to come ends with its connection."""
+        self._pieces = []
+        if self._ended is None:
+            self._connection.stop()
+
     def receive(self, data: bytes) -> None:
         if self._protocol is None:
             self._pieces.append(data)

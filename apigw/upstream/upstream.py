@@ -90,6 +90,11 @@ class Upstream:
         for peer in self.peers:
             peer.pool.abort()
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a connection."""
+        return len(self._line)
+
     # -- each request --------------------------------------------------------------------------------------------------
 
     async def request(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from os import urandom
 from random import Random
 from typing import Any
@@ -142,9 +143,11 @@ class Pipe:
 
 class Memory:
     """
-    A gateway with one service of one peer, in memory.
+    A gateway with one service, in memory.
 
     :ivar dials: connections the gateway made to the service.
+    :ivar dialled: the number of the peer that each was made to.
+    :ivar refuse_dials: what connecting fails with, at all peers or by number.
     :ivar done: exchanges that ended, in order.
     """
 
@@ -159,20 +162,24 @@ class Memory:
         queue_timeout: float = 1.0,
         breaker: BreakerPolicy | None = None,
         retry: RetryPolicy | None = None,
+        peers: int = 1,
         across: Callable[[Exchange], Any] | None = None,
     ) -> None:
         self.clock = Clock()
         self.done: list[Exchange] = []
         self.dials: list[Pipe] = []
         self.date = HttpDate()
-        self.refuse_dials: Exception | None = None
+        self.dialled: list[int] = []
+        self.refuse_dials: Exception | dict[int, Exception] | None = None
         self.hang_dials = False
         seconds = self.clock.seconds
         group: Group[Peer] = Group("round_robin", Random(1))
         self.upstream = Upstream("memory", group, self.clock, seconds, max_queue, queue_timeout)
-        self.pool = Pool(self._dial, self.clock, seconds, pool or PoolSettings(), freed=self.upstream.freed)
-        self.breaker = Breaker(breaker or BreakerPolicy(volume=1000))
-        self.upstream.replace([Peer("peer:80", b"http://peer:80", b"peer:80", self.pool, self.breaker)])
+        self.peers = [
+            self._peer(number, pool or PoolSettings(), breaker or BreakerPolicy(volume=1000)) for number in range(peers)
+        ]
+        self.upstream.replace(self.peers)
+        self.pool = self.peers[0].pool
         outer = self
 
         class Note(Stage):
@@ -195,12 +202,24 @@ class Memory:
         assert exchange.error is not None
         raise exchange.error
 
-    def _dial(self, factory: Any, timeout: float) -> Any:
-        if self.refuse_dials is not None:
-            factory.clientConnectionFailed(None, Failure(self.refuse_dials))
-        elif not self.hang_dials:
-            self.dials.append(Pipe(factory.buildProtocol(None)))
-        return self
+    def _peer(self, number: int, settings: PoolSettings, policy: BreakerPolicy) -> Peer:
+        def dial(factory: Any, timeout: float) -> Any:
+            refused = self.refuse_dials
+            if isinstance(refused, dict):
+                refused = refused.get(number)
+            if refused is not None:
+                factory.clientConnectionFailed(None, Failure(refused))
+            elif not self.hang_dials:
+                self.dialled.append(number)
+                self.dials.append(Pipe(factory.buildProtocol(None)))
+            return self
+
+        breaker = Breaker(policy)
+        pool = Pool(dial, self.clock, self.clock.seconds, settings, freed=self.upstream.freed)
+        label = f"peer{number}:80"
+        peer = Peer(label, b"http://" + label.encode(), label.encode(), pool, breaker)
+        breaker.on_change(partial(self.upstream.breaker_changed, peer))
+        return peer
 
     def disconnect(self) -> None:
         """Part of IConnector."""

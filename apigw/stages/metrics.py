@@ -1,0 +1,29 @@
+"""Has each exchange counted, those that are refused or cut, too."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from apigw.messages import Exchange
+from apigw.pipeline import Stage
+
+
+class Counts(Protocol):
+    """Takes note of exchanges, without blocking."""
+
+    def begun(self) -> None: ...
+
+    def ended(self, exchange: Exchange) -> None: ...
+
+
+class Metrics(Stage):
+    """Stands before all stages that may refuse, or there would be ends without a beginning."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+
+    def request(self, exchange: Exchange) -> None:
+        self._counts.begun()
+
+    def done(self, exchange: Exchange) -> None:
+        self._counts.ended(exchange)

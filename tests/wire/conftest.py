@@ -19,6 +19,8 @@ access_log = -
 endpoint = tcp:0:interface=127.0.0.1
 [service:user]
 urls = http://127.0.0.1:{port}
+retry.attempts = 1
+breaker.volume = 1000000
 [route:users]
 path = /
 service = user

@@ -286,6 +286,8 @@ write_idle_timeout = 300ms
 endpoint = tcp:0:interface=127.0.0.1
 [service:user]
 urls = http://127.0.0.1:{port}
+retry.attempts = 1
+breaker.volume = 1000000
 timeout.first_byte = 300ms
 timeout.idle = 300ms
 [route:users]

@@ -136,13 +136,19 @@ class Gateway:
 
     def resident(self) -> int:
         """Bytes of memory that it holds."""
-        status = Path(f"/proc/{self.pid}/status").read_text("ascii")
-        return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+        return self._memory("VmRSS")
 
-    def cpu(self) -> float:
-        """Seconds of processor time that it took so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text("ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    def _memory(self, name: str) -> int:
+        status = Path(f"/proc/{self.pid}/status").read_text("ascii")
+        return int(status.partition(f"{name}:")[2].split()[0]) * 1024
+
+    def forget_peak(self) -> None:
+        """Let :meth:`peak` begin anew."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5", "ascii")
+
+    def peak(self) -> int:
+        """Bytes of memory that it has held at most."""
+        return self._memory("VmHWM")
 
     def troubles(self) -> list[str]:
         """Lines of its log that no request may cause."""

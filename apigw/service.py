@@ -226,6 +226,8 @@ class Gateway(MultiService):
         if self._lines is not None:
             self._lines.start()
         lean(self._reactor)
+        for check in self._builder.checks:
+            check.start()
         for number in (signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, self._reopen_logs)
         self._reactor.callWhenRunning(self._take_stop_signals)
@@ -258,6 +260,8 @@ class Gateway(MultiService):
         return gatherResults([site.drain(self._config.gateway.drain_timeout) for site in self._sites])
 
     def _close_rest(self, result: object) -> Deferred[Any]:
+        for check in self._builder.checks:
+            check.stop()
         for upstream in self._upstreams.values():
             upstream.abort()
         if self._lines is not None:

@@ -8,14 +8,23 @@ from math import inf
 from random import Random
 from typing import Any
 
+from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.web.client import Agent
+from twisted.web.iweb import IAgentEndpointFactory
+from zope.interface import implementer
+
 from apigw.config.addresses import PeerAddress
 from apigw.config.model import ServiceSection
 from apigw.demo import DemoService
 from apigw.policy.balance import Group
 from apigw.policy.breaker import Breaker, BreakerPolicy
+from apigw.policy.health import HealthPolicy
+from apigw.policy.outlier import OutlierPolicy
 from apigw.policy.retry import policy
 from apigw.policy.retry_budget import RetryBudget
 from apigw.upstream import dial
+from apigw.upstream.health import CheckSettings, HealthCheck
 from apigw.upstream.peer import Peer
 from apigw.upstream.pool import Pool, PoolSettings
 from apigw.upstream.retries import Retries
@@ -27,6 +36,7 @@ class UpstreamBuilder:
     """
     :param chance: for the balancers.
 
+    :ivar checks: active health checks, to be started with the gateway.
     :ivar demos: embedded services that are listening, by name; to be started with the gateway.
     """
 
@@ -34,6 +44,7 @@ class UpstreamBuilder:
         self._reactor = reactor
         self._seconds = seconds
         self._chance = chance
+        self.checks: list[HealthCheck] = []
         self._budgets: dict[str, RetryBudget] = {}
         self.demos: dict[str, DemoService] = {}
         self._demo_ports: dict[str, int] = {}
@@ -43,7 +54,15 @@ class UpstreamBuilder:
         group: Group[Peer] = Group(
             service.balance, self._chance, slow_start=service.slow_start or 0.0, panic=service.panic
         )
-        upstream = Upstream(service.name, group, self._reactor, self._seconds, service.max_queue, service.queue_timeout)
+        outliers = OutlierPolicy(
+            consecutive_5xx=service.outlier.consecutive_5xx,
+            consecutive_connect=service.outlier.consecutive_connect,
+            eject_for=service.outlier.eject_for,
+            max_ejected=service.outlier.max_ejected,
+        )
+        upstream = Upstream(
+            service.name, group, self._reactor, self._seconds, service.max_queue, service.queue_timeout, outliers
+        )
         peers = [self.peer(upstream, service, address, backup=False) for address in service.urls]
         peers += [self.peer(upstream, service, address, backup=True) for address in service.backup_urls]
         upstream.replace(peers)
@@ -79,13 +98,52 @@ class UpstreamBuilder:
         breaker = Breaker(breaker_policy(service))
         peer = Peer(address.label, origin, authority, pool, breaker, address.weight, backup)
         breaker.on_change(partial(upstream.breaker_changed, peer))
+        if service.health.path is not None:
+            self.checks.append(self._check(upstream, service, peer, address))
         return peer
+
+    def _check(self, upstream: Upstream, service: ServiceSection, peer: Peer, address: PeerAddress) -> HealthCheck:
+        own = service.health
+        health = HealthPolicy(
+            interval=own.interval,
+            interval_down=own.interval if own.interval_down is None else own.interval_down,
+            healthy_after=own.healthy_after,
+            unhealthy_after=own.unhealthy_after,
+            statuses=own.status,
+            body=(own.body or "").encode(),
+        )
+        settings = CheckSettings(health, own.path or "/health", own.timeout, own.host or "")
+        agent = Agent.usingEndpointFactory(self._reactor, _Fixed(self._endpoint(service, address)))
+        return HealthCheck(peer, agent, settings, self._reactor, self._seconds, self._chance, upstream.fitness_changed)
+
+    def _endpoint(self, service: ServiceSection, address: PeerAddress) -> IStreamClientEndpoint:
+        """The address for Twisted's own agent."""
+        if address.scheme == "unix":
+            return UNIXClientEndpoint(self._reactor, address.path)
+        host, port = address.host, address.port
+        if address.scheme == "demo":
+            host, port = "127.0.0.1", self._demo(address.host)
+        endpoint: IStreamClientEndpoint = HostnameEndpoint(self._reactor, host, port)
+        if address.scheme == "https":
+            endpoint = wrapClientTLS(client_creator(address.host, service.tls), endpoint)
+        return endpoint
 
     def _demo(self, name: str) -> int:
         if name not in self.demos:
             demo = self.demos[name] = DemoService(self._reactor, name)
             self._demo_ports[name] = demo.listen()
         return self._demo_ports[name]
+
+
+@implementer(IAgentEndpointFactory)
+class _Fixed:
+    """One endpoint, whatever the URL."""
+
+    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def endpointForURI(self, uri: object) -> IStreamClientEndpoint:
+        return self._endpoint
 
 
 def breaker_policy(service: ServiceSection) -> BreakerPolicy:

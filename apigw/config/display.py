@@ -20,7 +20,7 @@ def show(config: GatewayConfig) -> str:
     lines: list[str] = []
     for kind in KINDS.values():
         held = getattr(config, kind.attribute)
-        for section in held if kind.named else (held,):
+        for section in held if kind.named else (held,) if held is not None else ():
             header = f"{kind.kind}:{section.name}" if kind.named else kind.kind
             lines.append(f"[{header}]")
             for option in kind.options.values():

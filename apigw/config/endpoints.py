@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 from attrs import field, frozen
 
@@ -53,6 +54,16 @@ class ListenEndpoint:
 
     def __str__(self) -> str:
         return self.text
+
+    @property
+    def local(self) -> bool:
+        """Only this machine gets there."""
+        if self.family == "unix" or self.interface == "localhost":
+            return True
+        try:
+            return ip_address(self.interface).is_loopback
+        except ValueError:
+            return False
 
     def overlaps(self, other: ListenEndpoint) -> bool:
         """Both can't be listened on at once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from attrs import frozen
@@ -33,12 +33,14 @@ class Kind(Generic[T]):
     :ivar parse: raises :class:`ValueError` whose text says what is wrong and what would be right.
     :ivar render: the canonical text; ``parse`` takes it back.
     :ivar lines: the text may have several lines.
+    :ivar fill: puts in what the environment holds; raises as ``parse``.
     """
 
     form: str
     parse: Callable[[str], T]
     render: Callable[[T], str] = str
     lines: bool = False
+    fill: Callable[[T, Mapping[str, str]], T] | None = None
 
 
 def choice(*words: str) -> Kind[str]:

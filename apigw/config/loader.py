@@ -83,7 +83,7 @@ class _Loader:
             if draft is not None:
                 self._drafts[draft.header] = draft
         for kind in KINDS.values():
-            if not kind.named:
+            if not (kind.named or kind.optional):
                 self._drafts.setdefault(kind.kind, Draft(kind, kind.kind, Origin(self._file)))
         discovery = self._build(self._drafts["discovery"])
         if isinstance(discovery, DiscoverySection):
@@ -211,7 +211,8 @@ class _Loader:
             text = "\n".join(row.text for row in rows)
             if control := CONTROL(text):
                 raise ValueError(f"holds the control character {control[0]!r}, remove it")
-            return setting.parse(text)
+            value = setting.parse(text)
+            return value if option.kind.fill is None else option.kind.fill(value, self._environ)
         except RowError as error:
             line, message = rows[error.row].line, str(error)
         except ValueError as error:
@@ -234,7 +235,7 @@ class _Loader:
         arguments: dict[str, Any] = {
             kind.attribute: tuple(sections[draft.header] for draft in self._of(kind.kind))
             if kind.named
-            else sections[kind.kind]
+            else sections.get(kind.kind)
             for kind in KINDS.values()
         }
         unused = tuple(name for name in UNUSED_VARIABLES if self._environ.get(name))

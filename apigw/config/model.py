@@ -7,12 +7,14 @@ The loader, ``--check``, ``--show``, etc/gw.reference.ini and docs/configuration
 # ruff: noqa: RUF009 (option, group and section are attrs fields)
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network
 
 from attrs import field, frozen
 
 from apigw.config.addresses import PEERS, PeerAddress
+from apigw.config.checking import CHECK_PATH, STATUSES, TEXT
 from apigw.config.endpoints import ENDPOINT, ListenEndpoint, parse_endpoint, parse_port
 from apigw.config.files import CA_FILE, CERTIFICATE_FILE, LOG
 from apigw.config.kind import choice, list_of
@@ -27,9 +29,10 @@ from apigw.config.matching import (
     PathPattern,
 )
 from apigw.config.names import HASH_ON, NAME, SERVER_NAME
-from apigw.config.option import Variable, group, option, section, sections
+from apigw.config.option import Variable, group, option, optional_section, section, sections
 from apigw.config.problems import Origin
 from apigw.config.retrying import BACKOFF, RETRY_METHODS, RETRY_ON
+from apigw.config.secrets import SECRET_FILE, SECRET_VARIABLE, Secret
 from apigw.config.units import (
     DURATION,
     NETWORK,
@@ -44,6 +47,12 @@ from apigw.config.units import (
     size_between,
 )
 from apigw.policy.paths import Rewrite
+
+MIN_TOKEN = 16
+"""Bytes of the admin token: 64 bits even if they are only hexadecimal digits."""
+
+TOKEN68 = re.compile(rb"[A-Za-z0-9._~+/-]+=*").fullmatch
+"""What follows ``Bearer`` (RFC 6750 section 2.1)."""
 
 
 @frozen(kw_only=True)
@@ -105,6 +114,14 @@ class GatewaySection:
         help="What the access log has of query strings: the names alone, all of it, or nothing.",
     )
     response_time_header: bool = option(SWITCH, default=True, help="Send `x-response-time` with each answer.")
+    ready_needs: tuple[str, ...] = option(
+        list_of(NAME, "services"),
+        default=(),
+        unset="none",
+        example="user",
+        refers_to="service",
+        help="Services without which `/health/ready` says no: each needs a peer that gets requests.",
+    )
     target_service_header: bool = option(SWITCH, default=True, help="Send `x-target-service` with each answer.")
 
 
@@ -119,6 +136,50 @@ class ListenerSection:
         variable=Variable("PORT", parse_port),
         help="What to listen on; port 0 lets the kernel choose.",
     )
+
+
+@frozen(kw_only=True)
+class AdminSection:
+    """The listener for operators: metrics, health, what is going on. Without this section there is none."""
+
+    endpoint: ListenEndpoint = option(
+        ENDPOINT,
+        default=parse_endpoint("tcp:9900:interface=127.0.0.1"),
+        help="What to listen on. Beyond loopback and UNIX sockets a token is needed.",
+    )
+    token_env: Secret | None = option(
+        SECRET_VARIABLE,
+        default=None,
+        unset="none",
+        example="APIGW_ADMIN_TOKEN",
+        help="Holds the token that clients must send: `Authorization: Bearer ...`.",
+    )
+    token_file: Secret | None = option(
+        SECRET_FILE,
+        default=None,
+        unset="none",
+        example="/etc/apigw/admin-token",
+        help="The same, from a file.",
+    )
+
+    @property
+    def token(self) -> bytes:
+        """Empty where there is none."""
+        secret = self.token_env or self.token_file
+        return b"" if secret is None else secret.value
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """:return: keys and messages."""
+        if self.token_env is not None and self.token_file is not None:
+            yield "token_file", "token_env is there too, keep one of the two"
+        if self.token and len(self.token) < MIN_TOKEN:
+            key = "token_env" if self.token_env is not None else "token_file"
+            yield key, f"the token has {len(self.token)} bytes, make one of {MIN_TOKEN} or more: openssl rand -hex 24"
+        elif self.token and not TOKEN68(self.token):
+            key = "token_env" if self.token_env is not None else "token_file"
+            yield key, "the token holds what a bearer token can't, make one by: openssl rand -hex 24"
+        if not (self.token or self.endpoint.local):
+            yield "endpoint", f"{str(self.endpoint)!r} can be reached from other machines, which needs token_env"
 
 
 @frozen(kw_only=True)
@@ -218,6 +279,46 @@ class ServiceBreaker:
 
 
 @frozen(kw_only=True)
+class ServiceHealth:
+    path: str | None = option(
+        CHECK_PATH,
+        default=None,
+        unset="no checks",
+        example="/health",
+        help="What each peer is asked for with GET; a peer that fails its checks gets no requests.",
+    )
+    interval: float = option(DURATION, default=10.0, help="Between checks of a peer, give or take a tenth.")
+    interval_down: float | None = option(
+        DURATION, default=None, unset="as `health.interval`", example="2s", help="The same while it is unhealthy."
+    )
+    timeout: float = option(DURATION, default=2.0, help="For the answer to a check.")
+    healthy_after: int = option(integer(1, 1000), default=2, help="Checks in a row that an unhealthy peer must pass.")
+    unhealthy_after: int = option(integer(1, 1000), default=3, help="Checks in a row that a healthy one must fail.")
+    status: frozenset[int] = option(STATUSES, default=frozenset(range(200, 400)), help="What passes.")
+    body: str | None = option(
+        TEXT, default=None, unset="anything", example="ok", help="What must stand in the first 64 KiB of the body."
+    )
+    host: str | None = option(
+        SERVER_NAME, default=None, unset="the peer's own", example="user.internal", help="The `Host` of a check."
+    )
+
+
+@frozen(kw_only=True)
+class ServiceOutlier:
+    consecutive_5xx: int = option(
+        integer(0, 1_000_000),
+        default=5,
+        help="Failures in a row (statuses from 500 on, resets, timeouts) after which a peer gets no requests for a"
+        " while; `0` for never.",
+    )
+    consecutive_connect: int = option(
+        integer(0, 1_000_000), default=3, help="The same for failures to connect; `0` for never."
+    )
+    eject_for: float = option(DURATION, default=30.0, help="How long, times the number of times; up to five minutes.")
+    max_ejected: float = option(PERCENT, default=0.5, help="Share of the peers that may be out at a time.")
+
+
+@frozen(kw_only=True)
 class ServiceSection:
     """A service behind the gateway: its addresses, and how requests get there."""
 
@@ -269,6 +370,8 @@ class ServiceSection:
     timeout: ServiceTimeouts = group(ServiceTimeouts)
     retry: ServiceRetry = group(ServiceRetry)
     breaker: ServiceBreaker = group(ServiceBreaker)
+    health: ServiceHealth = group(ServiceHealth)
+    outlier: ServiceOutlier = group(ServiceOutlier)
     tls: ServiceTls = group(ServiceTls)
 
 
@@ -387,6 +490,7 @@ class GatewayConfig:
 
     gateway: GatewaySection = section("gateway", GatewaySection)
     listeners: tuple[ListenerSection, ...] = sections("listener", ListenerSection, "public")
+    admin: AdminSection | None = optional_section("admin", AdminSection)
     services: tuple[ServiceSection, ...] = sections("service", ServiceSection, "user")
     routes: tuple[RouteSection, ...] = sections("route", RouteSection, "users")
     graphql: GraphqlSection = section("graphql", GraphqlSection)

@@ -128,12 +128,14 @@ class SectionKind:
     :ivar attribute: of the configuration.
     :ivar cls: the class of its values; its docstring is its documentation.
     :ivar example: a name for one of them, where there may be several: ``[service:NAME]``.
+    :ivar optional: without it the configuration holds None.
     """
 
     kind: str
     attribute: str
     cls: type
     example: str
+    optional: bool = False
 
     @property
     def named(self) -> bool:
@@ -154,6 +156,12 @@ def section(kind: str, cls: type[T]) -> T:
     return made
 
 
+def optional_section(kind: str, cls: type[T]) -> T | None:
+    """Declare a kind of section of which there may be one; what it is for is off where the file has none."""
+    made: T | None = field(default=None, metadata={_SECTION: (kind, cls, "")})
+    return made
+
+
 def sections(kind: str, cls: type[T], example: str) -> tuple[T, ...]:
     """Declare a kind of section of which there may be several; ``cls`` has a ``name``, for example ``example``."""
     made: tuple[T, ...] = field(default=(), metadata={_SECTION: (kind, cls, example)})
@@ -168,7 +176,8 @@ def section_kinds(cls: type) -> Mapping[str, SectionKind]:
         declared: tuple[str, type, str] | None = attribute.metadata.get(_SECTION)
         if declared is not None:
             kind, inner, example = declared
-            found[kind] = SectionKind(kind, attribute.name, inner, example)
+            optional = attribute.default is None
+            found[kind] = SectionKind(kind, attribute.name, inner, example, optional)
     return found
 
 

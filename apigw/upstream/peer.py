@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from apigw.policy.balance import Candidate
 from apigw.policy.breaker import Breaker
+from apigw.policy.health import Health
+from apigw.policy.outlier import Watched
 from apigw.upstream.agent import PeerAgent, TransparentClient
 from apigw.upstream.pool import Pool
 
@@ -17,9 +19,11 @@ class Peer:
     :param backup: used only when no other is usable.
 
     :ivar candidate: the peer as its service's balancer sees it.
+    :ivar health: what active checks say, None without any.
+    :ivar watched: what its answers say; set while it belongs to a service.
     """
 
-    __slots__ = ("authority", "breaker", "candidate", "client", "label", "origin", "pool")
+    __slots__ = ("authority", "breaker", "candidate", "client", "health", "label", "origin", "pool", "watched")
 
     def __init__(
         self,
@@ -37,4 +41,12 @@ class Peer:
         self.pool = pool
         self.breaker = breaker
         self.client = TransparentClient(PeerAgent(origin, pool))
+        self.health: Health | None = None
+        self.watched: Watched[Peer] | None = None
         self.candidate: Candidate[Peer] = Candidate(self, label.encode(), weight, backup)
+
+    @property
+    def fit(self) -> bool:
+        """Neither unhealthy nor ejected."""
+        healthy = self.health is None or self.health.healthy
+        return healthy and (self.watched is None or not self.watched.ejected)

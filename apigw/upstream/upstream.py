@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -14,6 +14,7 @@ from apigw.messages import Attempt
 from apigw.policy.balance import Candidate, Group
 from apigw.policy.breaker import OPEN, REFUSED
 from apigw.policy.outcome import ABANDONED, FAILED, OK
+from apigw.policy.outlier import OutlierGroup, OutlierPolicy
 from apigw.upstream.peer import Peer
 from apigw.upstream.queue import WaitingLine
 from apigw.upstream.response import PeerResponse
@@ -28,6 +29,7 @@ class Upstream:
     :param clock: for the time in the queue.
     :param max_queue: requests that may wait for a connection.
     :param queue_timeout: seconds they may wait.
+    :param outliers: when answers take a peer out of the choice; never without it.
     """
 
     _log = Logger()
@@ -40,12 +42,16 @@ class Upstream:
         seconds: Callable[[], float],
         max_queue: int,
         queue_timeout: float,
+        outliers: OutlierPolicy | None = None,
     ) -> None:
         self.name = name
         self.peers: Sequence[Peer] = ()
         self._group = group
         self._seconds = seconds
         self._line = WaitingLine(clock, max_queue, queue_timeout)
+        self._clock = clock
+        self._outliers: OutlierGroup[Peer] = OutlierGroup(outliers or OutlierPolicy(0, 0), self._ejected)
+        self._return: IDelayedCall | None = None
         self._now = 0.0
         self._permit = REFUSED
 
@@ -53,15 +59,44 @@ class Upstream:
 
     def replace(self, peers: Sequence[Peer]) -> None:
         """Use these peers from now on; those that go end what they are at."""
-        gone = set(self.peers).difference(peers)
+        before, after = set(self.peers), set(peers)
         self.peers = tuple(peers)
+        for peer in after - before:
+            peer.watched = self._outliers.watch(peer)
         self._group.replace([peer.candidate for peer in peers], self._seconds())
-        for peer in gone:
+        for peer in before - after:
+            if peer.watched is not None:
+                self._outliers.forget(peer.watched)
             peer.pool.close()
 
-    def set_available(self, peer: Peer, available: bool) -> None:
-        """Say that a peer became healthy, unhealthy or ejected, or came back."""
-        self._group.set_available(peer.candidate, available, self._seconds())
+    def fitness_changed(self, peer: Peer) -> None:
+        """A peer became healthy, unhealthy or ejected, or came back."""
+        self._group.set_available(peer.candidate, peer.fit, self._seconds())
+
+    def _ejected(self, peer: Peer) -> None:
+        assert peer.watched is not None
+        self._log.warn(
+            "service {service}: {peer} is ejected for its answers, for the {times}. time",
+            service=self.name,
+            peer=peer.label,
+            times=peer.watched.ejections,
+        )
+        self.fitness_changed(peer)
+        self._schedule_return()
+
+    def _schedule_return(self) -> None:
+        due = self._outliers.next_due()
+        if self._return is not None and self._return.active():
+            self._return.cancel()
+        self._return = None
+        if due is not None:
+            self._return = self._clock.callLater(max(0.0, due - self._seconds()), self._returned)
+
+    def _returned(self) -> None:
+        for peer in self._outliers.due(self._seconds()):
+            self._log.info("service {service}: {peer} is back", service=self.name, peer=peer.label)
+            self.fitness_changed(peer)
+        self._schedule_return()
 
     def breaker_changed(self, peer: Peer, before: str, after: str) -> None:
         """For the breakers: an open one needs a probe in time, whatever the balancer thinks of the peer."""
@@ -82,13 +117,19 @@ class Upstream:
 
     def close(self) -> None:
         """Take no more work; connections end as they become idle."""
+        self._stop_timers()
         for peer in self.peers:
             peer.pool.close()
 
     def abort(self) -> None:
         """Cut all connections."""
+        self._stop_timers()
         for peer in self.peers:
             peer.pool.abort()
+
+    def _stop_timers(self) -> None:
+        if self._return is not None and self._return.active():
+            self._return.cancel()
 
     @property
     def waiting(self) -> int:
@@ -131,15 +172,19 @@ class Upstream:
         attempt.candidate = peer.candidate
         lines = b"Host: %b\r\n%b" % (host or peer.authority, lines)
         outcome = ABANDONED
+        watched = peer.watched
+        assert watched is not None
         response: PeerResponse | None = None
         try:
             response = await peer.client.request(
                 method, peer.origin + target, headers=lines, data=body, attempt=attempt
             )
             outcome = FAILED if response.status >= 500 else OK
+            watched.answered(response.status, self._seconds())
             return response
-        except UpstreamError:
+        except UpstreamError as error:
             outcome = FAILED
+            watched.failed(error.reason, self._seconds())
             raise
         finally:
             now = self._seconds()
@@ -162,6 +207,8 @@ class Upstream:
         now = self._seconds()
         if isinstance(reason.value, UpstreamError):
             outcome = FAILED
+            if peer.watched is not None:
+                peer.watched.failed(reason.value.reason, now)
             permit = peer.breaker.admit(now)
             if permit != REFUSED:
                 peer.breaker.report(permit, now, FAILED, elapsed)

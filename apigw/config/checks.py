@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from itertools import product
+from itertools import chain, product
 from typing import TypeVar
 
 from attrs import frozen
 
-from apigw.config.model import DemoSection, GatewayConfig, ListenerSection, RouteSection, ServiceSection
+from apigw.config.model import (
+    AdminSection,
+    DemoSection,
+    GatewayConfig,
+    GatewaySection,
+    ListenerSection,
+    RouteSection,
+    ServiceSection,
+)
 from apigw.config.option import section_kinds
 from apigw.config.problems import DEFAULT, ConfigError, Origin, did_you_mean
 
@@ -48,6 +56,7 @@ class Found:
 def check(found: Found) -> Iterator[ConfigError]:
     """All that is wrong."""
     yield from _references(found)
+    yield from _ready(found)
     yield from _demo(found)
     yield from _listeners(found)
     yield from _routes(found)
@@ -71,6 +80,15 @@ def _references(found: Found) -> Iterator[ConfigError]:
                 yield found.error(header, key, f"there is no {missing}{hints[missing]}")
 
 
+def _ready(found: Found) -> Iterator[ConfigError]:
+    known = found.names["service"]
+    for header, gateway in found.of(GatewaySection):
+        for name in gateway.ready_needs:
+            if name not in known:
+                hint = did_you_mean(name, known) or f", add [service:{name}]"
+                yield found.error(header, "ready_needs", f"there is no [service:{name}]{hint}")
+
+
 def _demo(found: Found) -> Iterator[ConfigError]:
     if not any(not demo.enabled for _, demo in found.of(DemoSection)):
         return  # it is on, or what is wrong with it has been said
@@ -81,8 +99,9 @@ def _demo(found: Found) -> Iterator[ConfigError]:
 
 
 def _listeners(found: Found) -> Iterator[ConfigError]:
-    earlier: list[tuple[str, ListenerSection]] = []
-    for header, listener in found.of(ListenerSection):
+    earlier: list[tuple[str, ListenerSection | AdminSection]] = []
+    listeners: Iterator[tuple[str, ListenerSection | AdminSection]] = found.of(ListenerSection)
+    for header, listener in chain(listeners, found.of(AdminSection)):
         for other, before in earlier:
             if listener.endpoint.overlaps(before.endpoint):
                 place = found.place(other, "endpoint")

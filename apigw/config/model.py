@@ -119,7 +119,6 @@ class GatewaySection:
         default=(),
         unset="none",
         example="user",
-        refers_to="service",
         help="Services without which `/health/ready` says no: each needs a peer that gets requests.",
     )
     target_service_header: bool = option(SWITCH, default=True, help="Send `x-target-service` with each answer.")

@@ -168,7 +168,11 @@ class PeerConnection(Protocol):
         """Bytes of the request body, from its producer."""
         if self._upload is None:
             return
-        self._deadline.set(inf)
+        if self._response is None:
+            self._deadline.set(inf)
+        elif self._deadline.at != inf:
+            assert self._attempt is not None
+            self._deadline.set(self._seconds() + self._attempt.idle_timeout)
         if self._chunked:
             data = encode_chunk(data)
         if self._head:

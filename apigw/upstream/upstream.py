@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -172,46 +173,54 @@ class Upstream:
         attempt.candidate = peer.candidate
         lines = b"Host: %b\r\n%b" % (host or peer.authority, lines)
         outcome = ABANDONED
-        watched = peer.watched
-        assert watched is not None
+        reason = ""
         response: PeerResponse | None = None
         try:
             response = await peer.client.request(
                 method, peer.origin + target, headers=lines, data=body, attempt=attempt
             )
             outcome = FAILED if response.status >= 500 else OK
-            watched.answered(response.status, self._seconds())
             return response
         except UpstreamError as error:
-            outcome = FAILED
-            watched.failed(error.reason, self._seconds())
+            outcome, reason = FAILED, error.reason
             raise
         finally:
-            now = self._seconds()
-            elapsed = now - begun
-            self._report(peer, permit, now, outcome, elapsed)
+            elapsed = self._seconds() - begun
             if response is None or response.ended:
-                self._group.done(peer.candidate, now, elapsed, outcome)
+                self._ended(peer, permit, elapsed, outcome, reason)
             else:
-                response.on_end = lambda reason: self._body_ended(peer, reason, elapsed, outcome)
+                if not peer.breaker.closed:
+                    # A probe has shown what it can with its head; its body may stream for hours.
+                    peer.breaker.report(permit, self._now, outcome, elapsed)
+                    permit = REFUSED
+                response.on_end = partial(self._body_ended, peer, permit, elapsed, outcome)
 
-    def _report(self, peer: Peer, permit: int, now: float, outcome: int, elapsed: float) -> None:
-        breaker = peer.breaker
+    def _body_ended(self, peer: Peer, permit: int, elapsed: float, outcome: int, failure: Failure) -> None:
+        """A body that streamed has ended, or was cut; by then the breaker counts the call."""
+        error = failure.value
+        if isinstance(error, UpstreamError):
+            self._ended(peer, permit, elapsed, FAILED, error.reason)
+        else:
+            self._ended(peer, permit, elapsed, outcome, "")
+
+    def _ended(self, peer: Peer, permit: int, elapsed: float, outcome: int, reason: str) -> None:
+        """
+        Tell all who keep an eye on the peer.
+
+        :param elapsed: seconds to the head of the answer, or to the failure.
+        :param reason: of the failure, where there was no whole answer.
+        """
+        now = self._seconds()
+        breaker, watched = peer.breaker, peer.watched
         breaker.report(permit, now, outcome, elapsed)
         if outcome == OK and not breaker.closed and breaker.ready(now):
             # Half open: the next probe follows this one, whether or not the balancer likes the peer.
             self._group.probe(peer.candidate, now)
-
-    def _body_ended(self, peer: Peer, reason: Failure, elapsed: float, outcome: int) -> None:
-        """A body that streamed has ended; one that the peer cut counts as one more call that failed."""
-        now = self._seconds()
-        if isinstance(reason.value, UpstreamError):
-            outcome = FAILED
-            if peer.watched is not None:
-                peer.watched.failed(reason.value.reason, now)
-            permit = peer.breaker.admit(now)
-            if permit != REFUSED:
-                peer.breaker.report(permit, now, FAILED, elapsed)
+        if watched is not None and outcome != ABANDONED:
+            if reason or outcome == FAILED:
+                watched.failed(reason or "status", now)
+            else:
+                watched.answered(200, now)
         self._group.done(peer.candidate, now, elapsed, outcome)
 
     def _pick(self, key: bytes | None, tried: Tried) -> Peer | None:

@@ -226,10 +226,25 @@ def test_peers_with_an_open_breaker_are_passed_over() -> None:
 def test_answers_that_are_cut_in_their_body_count_as_failures() -> None:
     memory = Memory(breaker=BreakerPolicy(ratio=0.5, volume=4, open_for=30.0))
     for _ in range(2):
+        client = ask(memory)
+        memory.dials[-1].feed(OK.replace(b"Date: x", b"Connection: close"))
+        assert client.take().endswith(b"hi")
+    for _ in range(2):
         ask(memory)
         memory.dials[-1].feed(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
         memory.dials[-1].reset()
     assert memory.peers[0].breaker.state == "open"
+    assert memory.peers[0].candidate.active == 0
+
+
+def test_a_probe_that_streams_closes_the_breaker_with_its_head() -> None:
+    memory = Memory(breaker=BreakerPolicy(volume=5, open_for=30.0, closes_after=1))
+    trip(memory, 5)
+    memory.clock.advance(30.5)
+    ask(memory)
+    memory.dials[-1].feed(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+    assert memory.peers[0].breaker.state == "closed"
+    memory.dials[-1].reset()
     assert memory.peers[0].candidate.active == 0
 
 

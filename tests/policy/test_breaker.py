@@ -86,6 +86,15 @@ def test_slow_calls():
     assert breaker.state == OPEN
 
 
+def test_slow_calls_leave_the_window_too():
+    breaker = Breaker(BreakerPolicy(ratio=2.0, volume=4, window=10.0, slow_after=1.0, slow_ratio=1.0))
+    for now in (0.0, 0.0, 0.0, 20.0, 20.0, 20.0):
+        call(breaker, now, OK, 2.0)
+    call(breaker, 20.0)
+    call(breaker, 20.0, OK, 2.0)
+    assert breaker.state == CLOSED  # four of five; with those of before it would be seven
+
+
 def test_failures_that_are_not_slow_are_not_slow_calls():
     breaker = Breaker(BreakerPolicy(ratio=2.0, volume=1, slow_after=1.0, slow_ratio=0.1))
     calls(breaker, 0.0, "xxxxx")

@@ -84,6 +84,15 @@ def test_deposits_last_for_the_window():
     assert not budget.withdraw(1e9)
 
 
+def test_the_oldest_deposits_are_spent_first():
+    budget = RetryBudget(1.0, 0.0, window=10.0)
+    budget.deposit(0.0)
+    budget.deposit(9.0)
+    assert budget.withdraw(9.0)
+    assert budget.withdraw(15.0)
+    assert not budget.withdraw(15.0)
+
+
 @given(st.lists(st.floats(-1e12, 1e12), max_size=50))
 def test_any_time_is_borne(times):
     budget = RetryBudget()

@@ -15,6 +15,9 @@ P = TypeVar("P")
 PANIC = 0.5
 """Below this share of available peers all are used; Envoy's ``healthy_panic_threshold`` is 50 % too."""
 
+PROBE_AGAIN = 1.0
+"""Seconds until a probe is tried again whose peer was not available or not usable when its time had come."""
+
 
 class Group(Generic[P]):
     """
@@ -74,8 +77,8 @@ class Group(Generic[P]):
 
     def probe(self, candidate: Candidate[P], at: float) -> None:
         """
-        Send the next request from ``at`` on to this candidate, whatever the balancer would say, if it is usable then:
-        for half-open breakers, whose peer might not be picked for long. Once.
+        Send the next request from ``at`` on to this candidate, whatever the balancer would say: for half-open
+        breakers, whose peer might not be picked for long. Once, as soon as the candidate is available and usable.
         """
         self._probe_count += 1
         heappush(self._probes, (at, self._probe_count, candidate))
@@ -139,11 +142,12 @@ class Group(Generic[P]):
         while self._probes and self._probes[0][0] <= now:
             candidate = self._probes[0][2]
             if candidate in tried:
-                break
+                break  # it is for a request that hasn't failed there
             heappop(self._probes)
             if candidate.available and usable(candidate):
                 self.take(candidate, now)
                 return candidate
+            self.probe(candidate, now + PROBE_AGAIN)
         fresh = (lambda candidate: candidate not in tried and usable(candidate)) if tried else usable
         picked = self._primary.pick(now, key, fresh) or self._backup.pick(now, key, fresh)
         if picked is None and tried:

@@ -54,9 +54,7 @@ class LeastConnections(Balancer[P]):
     def pick(self, now: float, key: bytes | None, usable: Usable[P]) -> Candidate[P] | None:
         heap = self._heap
         if self._parked:
-            parked = self._parked.popleft()
-            if parked[2] == parked[3].entry:
-                heappush(heap, parked)
+            heappush(heap, self._parked.popleft())
         while heap:
             _, turn, entry, candidate = heap[0]
             if entry != candidate.entry:

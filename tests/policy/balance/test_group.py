@@ -156,26 +156,33 @@ def test_a_probe_is_sent_once_and_in_order():
     assert picks(group, 50, 3.0)[0] >= 48
 
 
-def test_a_probe_is_for_who_may_have_it():
+def test_a_probe_is_not_for_who_failed_there_before():
     members = crowd([1000, 1])
     group = made(members)
     group.probe(members[1], 0.0)
-    picked = group.pick(1.0, lambda candidate: candidate.peer == 0)
-    assert picked is members[0]  # the breaker said no, and the turn is over
-    assert picks(group, 30)[0] >= 29
-    group.probe(members[1], 0.0)
     assert group.pick(1.0, anyone, None, tried=[members[1]]) is members[0]
-    assert group.pick(1.0, anyone) is members[1]  # it was kept for a request that may
+    assert group.pick(1.0, anyone) is members[1]
 
 
-def test_a_peer_that_has_gone_or_is_down_is_not_probed():
-    members = crowd([1, 1, 1])
+def test_a_probe_waits_until_its_peer_can_take_it():
+    members = crowd([1000, 1000, 1])
     group = made(members)
-    group.probe(members[2], 0.0)
-    group.replace(members[:2], 0.0)
+    group.probe(members[2], 1.0)
+    assert group.pick(1.0, lambda candidate: candidate.peer != 2) is not members[2]
+    assert group.pick(1.9, anyone) is not members[2]
+    group.set_available(members[2], False, 1.9)
+    assert group.pick(2.0, anyone) is not members[2]
+    group.set_available(members[2], True, 2.9)
+    assert group.pick(3.0, anyone) is members[2]
+    assert picks(group, 50, 99.0)[2] <= 1
+
+
+def test_a_peer_that_has_gone_is_not_probed():
+    members = crowd([1, 1])
+    group = made(members)
     group.probe(members[1], 0.0)
-    group.set_available(members[1], False, 0.0)
-    assert picks(group, 20) == {0: 20}
+    group.replace(members[:1], 0.0)
+    assert picks(group, 20, 5.0) == {0: 20}
 
 
 def test_requests_under_way_at_a_peer_that_goes_end():

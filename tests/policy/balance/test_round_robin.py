@@ -64,6 +64,15 @@ def test_while_all_refuse_nobody_loses_its_turn():
     assert 9 <= picked.count(1) <= 11
 
 
+def test_the_light_one_has_its_turn_though_all_refuse_now_and_then():
+    balancer = made([7, 1])
+    counts = [0, 0]
+    for _ in range(80):
+        assert balancer.pick(0.0, None, nobody) is None
+        counts[held(balancer, 1)[0].peer] += 1
+    assert 9 <= counts[1] <= 11
+
+
 def test_who_comes_back_after_long_does_not_get_all_turns():
     members = crowd([1, 1, 1])
     balancer: RoundRobin[int] = RoundRobin(Random(3))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from apigw.config.kind import Kind
 
@@ -35,7 +36,7 @@ def parse_ca(text: str) -> str:
     return str(path)
 
 
-def certificates(path: Path, pem: bytes) -> list[object]:
+def certificates(path: Path, pem: bytes) -> list[Any]:
     """:raises ValueError: there is none in the file, or one can't be understood."""
     from cryptography import x509  # takes 50 ms, and few configurations name a certificate
 
@@ -48,25 +49,29 @@ def certificates(path: Path, pem: bytes) -> list[object]:
 
 def parse_certificate_and_key(text: str) -> str:
     """:return: absolute path of a PEM file with a certificate, its chain, and its key without a password."""
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
     path = absolute(text)
     pem = read(path)
     first = certificates(path, pem)[0]
-    assert isinstance(first, x509.Certificate)
-    if b"PRIVATE KEY" not in pem:
+    if b"PRIVATE KEY-----" not in pem:
         raise ValueError(f"{path} holds no private key, put it into the file beside the certificate")
+    if private_key(path, pem).public_key() != first.public_key():
+        raise ValueError(f"{path} holds a key that doesn't fit its first certificate")
+    return str(path)
+
+
+def private_key(path: Path, pem: bytes) -> Any:
+    """The first private key in ``pem``. :raises ValueError: there is none that can be used."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    if b"PRIVATE KEY-----" not in pem:
+        raise ValueError(f"{path} holds no private key in PEM form")
     try:
-        key = load_pem_private_key(_key_block(pem), None)
+        return load_pem_private_key(_key_block(pem), None)
     except TypeError:
         raise ValueError(f"{path} has a key with a password, take it away: openssl pkey -in OLD -out NEW") from None
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError(f"{path} holds a private key that can't be understood, it must be in PEM form") from None
-    if key.public_key() != first.public_key():
-        raise ValueError(f"{path} holds a key that doesn't fit its first certificate")
-    return str(path)
 
 
 def _key_block(pem: bytes) -> bytes:

@@ -76,6 +76,14 @@ class ShuttingDown(GatewayError):
     title = "The gateway is about to stop"
 
 
+class Maintenance(GatewayError):
+    """An operator has closed the gateway, the service or the route for a while."""
+
+    status = 503
+    code = "maintenance"
+    title = "Closed for maintenance"
+
+
 # -- the client's ------------------------------------------------------------------------------------------------
 
 
@@ -98,6 +106,30 @@ class BadPath(ClientError):
 
     code = "bad-path"
     title = "The path is not acceptable"
+
+
+class AddressRefused(ClientError):
+    """The client's address is denied, or not among those that are allowed."""
+
+    status = 403
+    code = "address-refused"
+    title = "The client's address is not allowed"
+
+
+class OriginRefused(ClientError):
+    """The request comes from a page of an origin that isn't allowed."""
+
+    status = 403
+    code = "origin-refused"
+    title = "The page's origin is not allowed"
+
+
+class RateLimited(ClientError):
+    """Too many requests (RFC 6585 section 4)."""
+
+    status = 429
+    code = "rate-limited"
+    title = "Too many requests"
 
 
 class RouteNotFound(ClientError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from apigw.errors import BadPath, MethodNotAllowed, RouteNotFound
 from apigw.messages import Exchange, Response
 from apigw.pipeline import Route
+from apigw.policy.cors import preflight_method
 from apigw.policy.paths import PathRefused
 from apigw.routing import Ambiguous, NotAllowed, RouteTable
 
@@ -17,12 +18,15 @@ class ProxyRoutes:
     :param table: of the configured routes.
     :param missing: the route of what matches none; its ``across`` is :func:`refuse`.
     :param whole: the route of ``OPTIONS *``.
+    :param preflights: they are answered on the way of the request that they ask leave for, so they are routed as that
+        will be. Else an OPTIONS request goes where OPTIONS does.
     """
 
-    def __init__(self, table: RouteTable[Route], missing: Route, whole: Route) -> None:
+    def __init__(self, table: RouteTable[Route], missing: Route, whole: Route, preflights: bool = False) -> None:
         self._table = table
         self._missing = missing
         self._whole = whole
+        self._preflights = preflights
 
     def __call__(self, exchange: Exchange) -> Route:
         request = exchange.request
@@ -31,8 +35,11 @@ class ProxyRoutes:
             return self._missing
         if request.target == b"*":
             return self._whole
+        method = request.method
+        if self._preflights and method == b"OPTIONS":
+            method = preflight_method(request.fields) or method
         try:
-            found = self._table.find(request.authority, request.path, request.method, request.fields)
+            found = self._table.find(request.authority, request.path, method, request.fields)
         except NotAllowed as error:
             allow = b", ".join(error.methods)
             exchange.error = MethodNotAllowed(fields=[(b"Allow", allow)])

@@ -179,6 +179,11 @@ class Response:
         self._fields = fields
         self._wire = None
 
+    @property
+    def seen(self) -> Sequence[Field]:
+        """:attr:`fields` for who only looks at them: they aren't copied."""
+        return self._fields
+
     def share_fields(self, fields: Fields, wire: bytes) -> None:
         """
         Give the response fields that others have too, and that were put into the form of the wire already.

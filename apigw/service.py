@@ -10,6 +10,7 @@ from random import Random
 from time import monotonic, time
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from twisted.application.service import MultiService
 from twisted.internet import endpoints, error
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
@@ -18,9 +19,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from apigw import __version__
+from apigw.admin.access import AdminAccess, AdminOnly
+from apigw.admin.api import AdminApi
 from apigw.admin.health import READ, Health, Version
+from apigw.admin.scrape import Scrape
+from apigw.admin.states import service_state
 from apigw.config import GatewayConfig
-from apigw.config.model import ListenerSection, RouteSection
+from apigw.config.endpoints import ListenEndpoint
+from apigw.config.model import RouteSection
 from apigw.core import GatewayCore
 from apigw.dates import HttpDate
 from apigw.demo import tour
@@ -37,10 +43,13 @@ from apigw.routes import GatewayRoutes, Place
 from apigw.routing import RouteMatch, RouteTable
 from apigw.stages.access_log import AccessLog
 from apigw.stages.body_limit import BodyLimit
+from apigw.stages.metrics import Metrics
 from apigw.stages.origin import Origin
 from apigw.stages.request_id import RequestId
 from apigw.telemetry.access_log import AccessLogFormat
 from apigw.telemetry.lines import LineWriter, target
+from apigw.telemetry.metrics import GatewayMetrics
+from apigw.telemetry.upstreams import ServiceState
 from apigw.transports import accept_promptly
 from apigw.upstream.forwarder import Forwarder, Timeouts
 from apigw.upstream.keys import hash_key
@@ -92,11 +101,16 @@ class Gateway(MultiService):
         self._demos = builder.demos
         for demo in self._demos.values():
             demo.setServiceParent(self)
+        self._access = AdminAccess(b"" if config.admin is None else config.admin.token)
+        self._metrics = None if config.admin is None else self._build_metrics()
         self._core, self._routes = self._build_routes()
         self._sites: list[Site] = []
         self._ports: list[IListeningPort] = []
+        self._listening: list[str] = []
         for listener in config.listeners:
-            self._listen(listener)
+            self._listen(f"listener:{listener.name}", listener.endpoint, self._core, self._routes)
+        if config.admin is not None:
+            self._listen("admin", config.admin.endpoint, *self._build_admin())
 
     # -- wiring ----------------------------------------------------------------------------------------------------
 
@@ -118,19 +132,52 @@ class Gateway(MultiService):
         entries = [(self._match(route), self._route(route, every)) for route in config.routes]
         taken = {match.path for match, _ in entries}
         entries += [(RouteMatch(path), route) for path, route in places.items() if path not in taken]
-        problem = Problem(config.gateway.error_format == "envelope", "apigw", self._date)
-        core = GatewayCore(ProxyRoutes(RouteTable(entries), missing, whole), missing, problem)
+        core = GatewayCore(ProxyRoutes(RouteTable(entries), missing, whole), missing, self._problem())
         routes = GatewayRoutes(Place(core))
         for path, route in places.items():
             routes.add(path.encode(), Place(core, route))
         return core, routes
 
+    def _build_metrics(self) -> GatewayMetrics:
+        return GatewayMetrics(CollectorRegistry(), __version__, self._states, self._reactor, monotonic)
+
+    def _build_admin(self) -> tuple[GatewayCore, GatewayRoutes]:
+        """The admin listener: the same path of a request, with places and stages of its own."""
+        assert self._metrics is not None
+        every = [*self._logging(), Origin(Forwarding(self._config.gateway.trusted_proxies)), AdminOnly(self._access)]
+        scrape = Scrape(self._metrics.registry, self._reactor, monotonic, self._date)
+        api = AdminApi(self._config, __version__, self._states, self._uptime, self._date)
+        places = {
+            "/metrics": Route("admin-metrics", "", every, scrape),
+            "/api": Route("admin-api", "", every, api),
+            "/health": Route("admin-health", "", every, self._health()),
+            "/version": Route("admin-version", "", every, Version(__version__, self._date)),
+        }
+        missing = Route("-", "", every, refuse)
+        whole = Route("*", "", every, self._whole)
+        entries = [(RouteMatch(path), route) for path, route in places.items()]
+        core = GatewayCore(ProxyRoutes(RouteTable(entries), missing, whole), missing, self._problem())
+        routes = GatewayRoutes(Place(core))
+        for path, route in places.items():
+            routes.add(path.encode(), Place(core, route))
+        return core, routes
+
+    def _health(self) -> Health:
+        essential = self._config.gateway.ready_needs
+        operators = self._access.check_public
+        return Health(__version__, self._uptime, lambda: self._draining, self._states, essential, operators, self._date)
+
+    def _states(self) -> list[ServiceState]:
+        return [service_state(upstream) for upstream in self._upstreams.values()]
+
+    def _problem(self) -> Problem:
+        return Problem(self._config.gateway.error_format == "envelope", "apigw", self._date)
+
     def _places(self, every: list[Stage]) -> dict[str, Route]:
         """The gateway's own places by path: they come before any configured route."""
         config = self._config
-        health = Health(__version__, self._uptime, lambda: not self._draining, self._date)
         places = {
-            "/health": Route("health", "", every, health),
+            "/health": Route("health", "", every, self._health()),
             "/version": Route("version", "", every, Version(__version__, self._date)),
         }
         limited = self._limited(every, config.gateway.max_body)
@@ -145,6 +192,14 @@ class Gateway(MultiService):
 
     def _stages(self) -> list[Stage]:
         """What every exchange passes, in order."""
+        stages = self._logging()
+        if self._metrics is not None:
+            stages.append(Metrics(self._metrics.requests))
+        stages.append(Origin(Forwarding(self._config.gateway.trusted_proxies)))
+        return stages
+
+    def _logging(self) -> list[Stage]:
+        """What gives an exchange its id and its line in the log."""
         gateway = self._config.gateway
         stages: list[Stage] = [
             RequestId(RequestIds(os.urandom), monotonic, gateway.response_time_header, gateway.target_service_header)
@@ -152,7 +207,6 @@ class Gateway(MultiService):
         if self._lines is not None:
             path = {"redacted": redact.redacted, "full": redact.full, "none": redact.path_only}[gateway.log_query]
             stages.append(AccessLog(AccessLogFormat(time, monotonic, path).line, self._lines.write))
-        stages.append(Origin(Forwarding(gateway.trusted_proxies)))
         return stages
 
     @staticmethod
@@ -195,7 +249,8 @@ class Gateway(MultiService):
         allow = b", ".join([*READ, b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"])
         return Response(204, b"No Content", [(b"Date", self._date.now()), (b"Allow", allow)], b"", bodyless=True)
 
-    def _listen(self, listener: ListenerSection) -> None:
+    def _listen(self, header: str, where: ListenEndpoint, core: GatewayCore, routes: GatewayRoutes) -> None:
+        """:param header: of the section, for messages."""
         gateway = self._config.gateway
         settings = ChannelSettings(
             HeadLimits(size=gateway.max_header_size, line=min(8192, gateway.max_header_size)),
@@ -204,20 +259,21 @@ class Gateway(MultiService):
             gateway.keepalive_timeout,
             gateway.write_idle_timeout,
         )
-        site = Site(self._routes, self._core, settings, self._reactor)
+        site = Site(routes, core, settings, self._reactor)
         outcome: list[IListeningPort | Failure] = []
         try:
-            endpoint = endpoints.serverFromString(self._reactor, str(listener.endpoint))
+            endpoint = endpoints.serverFromString(self._reactor, str(where))
             maybeDeferred(endpoint.listen, site).addBoth(outcome.append)
         except (ValueError, TypeError) as bad:
-            raise CannotStart(f"[listener:{listener.name}] endpoint: {listener.endpoint}: {bad}") from None
+            raise CannotStart(f"[{header}] endpoint: {where}: {bad}") from None
         port = outcome[0] if outcome else None
         if isinstance(port, Failure):
-            raise CannotStart(f"[listener:{listener.name}] endpoint: {listener.endpoint}: {_reason(port)}")
+            raise CannotStart(f"[{header}] endpoint: {where}: {_reason(port)}")
         assert port is not None
         accept_promptly(port)
         self._sites.append(site)
         self._ports.append(port)
+        self._listening.append(header)
 
     # -- running -------------------------------------------------------------------------------------------------
 
@@ -225,14 +281,16 @@ class Gateway(MultiService):
         super().startService()
         if self._lines is not None:
             self._lines.start()
+        if self._metrics is not None:
+            self._metrics.lag.start()
         lean(self._reactor)
         for check in self._builder.checks:
             check.start()
         for number in (signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, self._reopen_logs)
         self._reactor.callWhenRunning(self._take_stop_signals)
-        for listener, port in zip(self._config.listeners, self._ports, strict=True):
-            self._log.info("[listener:{name}] {address}", name=listener.name, address=port.getHost())
+        for header, port in zip(self._listening, self._ports, strict=True):
+            self._log.info("[{header}] {address}", header=header, address=port.getHost())
         if self._demos and sys.__stdout__ is not None:
             host = self._ports[0].getHost()
             base = f"http://127.0.0.1:{getattr(host, 'port', 8080)}"
@@ -260,6 +318,8 @@ class Gateway(MultiService):
         return gatherResults([site.drain(self._config.gateway.drain_timeout) for site in self._sites])
 
     def _close_rest(self, result: object) -> Deferred[Any]:
+        if self._metrics is not None:
+            self._metrics.lag.stop()
         for check in self._builder.checks:
             check.stop()
         for upstream in self._upstreams.values():

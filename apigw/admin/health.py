@@ -1,15 +1,24 @@
-"""Health and version of the gateway itself, from memory: asking costs no service anything."""
+"""Health and version of the gateway and its services, from memory: asking costs no service anything."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+
+from attrs import asdict
 
 from apigw.dates import HttpDate
 from apigw.errors import MethodNotAllowed, RouteNotFound
 from apigw.messages import Exchange, Response
+from apigw.telemetry.upstreams import ServiceState, States
 
 READ = (b"GET", b"HEAD")
+
+
+def read_only(exchange: Exchange) -> None:
+    """:raises MethodNotAllowed: anything but GET and HEAD."""
+    if exchange.request.method not in READ:
+        raise MethodNotAllowed(fields=[(b"Allow", b"GET, HEAD")])
 
 
 def answer(status: int, reason: bytes, value: object, date: HttpDate) -> Response:
@@ -24,39 +33,117 @@ def answer(status: int, reason: bytes, value: object, date: HttpDate) -> Respons
     return Response(status, reason, fields, body)
 
 
+def told(service: ServiceState) -> dict[str, object]:
+    """What anybody may know of a service: no addresses."""
+    usable = sum(peer.usable for peer in service.peers)
+    return {"name": service.name, "status": service.status, "peers": len(service.peers), "usable_peers": usable}
+
+
+def whole(service: ServiceState) -> dict[str, object]:
+    """What operators may know of a service."""
+    peers = [asdict(peer) | {"usable": peer.usable} for peer in service.peers]
+    return {"name": service.name, "status": service.status, "waiting": service.waiting, "peers": peers}
+
+
 class Health:
     """
-    What ``/health`` answers: ``/health`` and ``/health/live`` as long as the loop turns, ``/health/ready`` until the
-    gateway drains, ``/health/startup`` once it listens.
+    What ``/health`` and what lies below it answers.
+
+    ``/health`` and ``/health/live``: the loop turns. ``/health/startup``: it listens. ``/health/ready``: new work is
+    welcome, that is, the gateway doesn't drain, and each essential service is up. ``/health/services`` and
+    ``/health/services/NAME``: what is known of the services, without their addresses. ``/health/detailed``: with
+    them, for operators. What is not well has the status 503.
 
     :param version: of the gateway.
     :param uptime: seconds since the start.
-    :param ready: whether new work is welcome.
+    :param draining: no more work is taken.
+    :param essential: names of services.
+    :param operators: raises what refuses all others.
     """
 
-    def __init__(self, version: str, uptime: Callable[[], float], ready: Callable[[], bool], date: HttpDate) -> None:
+    def __init__(
+        self,
+        version: str,
+        uptime: Callable[[], float],
+        draining: Callable[[], bool],
+        states: States,
+        essential: Collection[str],
+        operators: Callable[[Exchange], None],
+        date: HttpDate,
+    ) -> None:
         self._version = version
         self._uptime = uptime
-        self._ready = ready
+        self._draining = draining
+        self._states = states
+        self._essential = essential
+        self._operators = operators
         self._date = date
+        self._checks: dict[bytes, Callable[[], Response]] = {
+            b"": self._live,
+            b"live": self._live,
+            b"startup": self._live,
+            b"ready": self._ready,
+            b"services": self._services,
+            b"detailed": self._detailed,
+        }
 
     def __call__(self, exchange: Exchange) -> Response:
         """
         :raises MethodNotAllowed: anything but GET and HEAD.
-        :raises RouteNotFound: no such check.
+        :raises RouteNotFound: no such check, or no such service.
         """
-        if exchange.request.method not in READ:
-            raise MethodNotAllowed(fields=[(b"Allow", b"GET, HEAD")])
-        check = exchange.request.path.removeprefix(b"/health").strip(b"/")
-        if check not in (b"", b"live", b"ready", b"startup"):
+        read_only(exchange)
+        path = exchange.request.path.removeprefix(b"/health").strip(b"/")
+        if path.startswith(b"services/"):
+            return self._service(path[9:].decode("latin-1"))
+        check = self._checks.get(path)
+        if check is None:
             raise RouteNotFound("There is no such health check.")
-        ready = check != b"ready" or self._ready()
-        status = {
-            "status": "ok" if ready else "draining",
-            "version": self._version,
-            "uptime_seconds": round(self._uptime(), 3),
-        }
-        return answer(200 if ready else 503, b"OK" if ready else b"Service Unavailable", status, self._date)
+        if path == b"detailed":
+            self._operators(exchange)
+        return check()
+
+    def _answer(self, well: bool, status: str, **more: object) -> Response:
+        value = {"status": status, "version": self._version, "uptime_seconds": round(self._uptime(), 3), **more}
+        return answer(200 if well else 503, b"OK" if well else b"Service Unavailable", value, self._date)
+
+    def _live(self) -> Response:
+        return self._answer(True, "ok")
+
+    def _ready(self) -> Response:
+        if self._draining():
+            return self._answer(False, "draining")
+        missing = [service.name for service in self._states() if service.name in self._essential and not service.up]
+        return self._answer(False, "unready", missing=missing) if missing else self._answer(True, "ok")
+
+    def _services(self) -> Response:
+        states = self._states()
+        return self._answer(True, _overall(states), services=[told(service) for service in states])
+
+    def _service(self, name: str) -> Response:
+        for service in self._states():
+            if service.name == name:
+                value = told(service)
+                well = service.up
+                return answer(200 if well else 503, b"OK" if well else b"Service Unavailable", value, self._date)
+        raise RouteNotFound("There is no such service.")
+
+    def _detailed(self) -> Response:
+        states = self._states()
+        return self._answer(
+            True,
+            _overall(states),
+            draining=self._draining(),
+            essential=list(self._essential),
+            services=[whole(service) for service in states],
+        )
+
+
+def _overall(states: Collection[ServiceState]) -> str:
+    """``ok`` where all services are up, ``down`` where none is, else ``degraded``."""
+    if all(service.status == "up" for service in states):
+        return "ok"
+    return "degraded" if any(service.up for service in states) else "down"
 
 
 class Version:
@@ -68,6 +155,5 @@ class Version:
 
     def __call__(self, exchange: Exchange) -> Response:
         """:raises MethodNotAllowed: anything but GET and HEAD."""
-        if exchange.request.method not in READ:
-            raise MethodNotAllowed(fields=[(b"Allow", b"GET, HEAD")])
+        read_only(exchange)
         return answer(200, b"OK", {"name": "apigw", "version": self._version}, self._date)

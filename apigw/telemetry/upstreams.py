@@ -19,7 +19,9 @@ class PeerState:
 
     :ivar name: such as ``10.0.0.1:9001``.
     :ivar backup: used only when no other is usable.
-    :ivar available: neither unhealthy nor ejected.
+    :ivar healthy: what active checks say, None without any.
+    :ivar reason: what was wrong at the last check, empty for nothing.
+    :ivar ejected: its answers failed, so it is out for a while.
     :ivar breaker: one of :data:`STATES`.
     :ivar opened: how often the breaker tripped.
     :ivar active: requests under way.
@@ -30,7 +32,9 @@ class PeerState:
     name: str
     weight: int
     backup: bool
-    available: bool
+    healthy: bool | None
+    reason: str
+    ejected: bool
     breaker: str
     opened: int
     active: int
@@ -40,7 +44,7 @@ class PeerState:
     @property
     def usable(self) -> bool:
         """It gets requests."""
-        return self.available and self.breaker not in ("open", "forced_open")
+        return self.healthy is not False and not self.ejected and self.breaker not in ("open", "forced_open")
 
 
 @frozen
@@ -87,8 +91,11 @@ class UpstreamMetrics(Collector):
             "apigw_upstream_connections", "Connections to the peer, by state.", labels=(*of_peer, "state")
         )
         active = GaugeMetricFamily("apigw_upstream_active_requests", "Requests under way at the peer.", labels=of_peer)
-        available = GaugeMetricFamily(
-            "apigw_upstream_peer_available", "The peer is neither unhealthy nor ejected.", labels=of_peer
+        healthy = GaugeMetricFamily(
+            "apigw_upstream_peer_healthy", "What active checks say; not there where there are none.", labels=of_peer
+        )
+        ejected = GaugeMetricFamily(
+            "apigw_upstream_peer_ejected", "The peer's answers failed, so it is out for a while.", labels=of_peer
         )
         breaker = GaugeMetricFamily(
             "apigw_upstream_breaker_state", "1 for the state that the peer's breaker is in.", labels=(*of_peer, "state")
@@ -102,10 +109,12 @@ class UpstreamMetrics(Collector):
                 connections.add_metric((*key, "busy"), peer.busy)
                 connections.add_metric((*key, "idle"), peer.idle)
                 active.add_metric(key, peer.active)
-                available.add_metric(key, peer.available)
+                ejected.add_metric(key, peer.ejected)
+                if peer.healthy is not None:
+                    healthy.add_metric(key, peer.healthy)
                 for state in STATES:
                     breaker.add_metric((*key, state), peer.breaker == state)
                 opened.add_sample(
                     "apigw_upstream_breaker_trips_total", dict(zip(of_peer, key, strict=True)), peer.opened
                 )
-        yield from (up, queue, connections, active, available, breaker, opened)
+        yield from (up, queue, connections, active, healthy, ejected, breaker, opened)

@@ -5,6 +5,7 @@ One HTTP/1.1 connection of a client: reads requests strictly, one after the othe
 from __future__ import annotations
 
 import socket
+import sys
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ MAX_PIPELINED = 65536
 """Bytes kept of requests that follow the one under way, before the client is paused; one read of the transport."""
 
 MIN_BODY_RATE = 240.0
-"""Bytes a second that a body must average beyond its grace (Kestrel: MinRequestBodyDataRate)."""
+"""Bytes a second that a body must average beyond its grace (Kestrel: MinRequestBodyDataRate, MinResponseDataRate)."""
 
 LINGER_TIME = 5.0
 """Seconds in which a refused client may go on sending, so that it reads the answer (nginx: lingering_timeout)."""
@@ -43,6 +44,9 @@ LOOK_FIRST, LOOK_LAST = 0.01, 0.5
 
 CLOSE_WAIT = 8
 """What Linux says of a connection whose other end has shut its sending side (include/net/tcp_states.h)."""
+
+BYTES_ACKED = 120
+"""Where Linux tells how many bytes have been acknowledged (include/uapi/linux/tcp.h: tcp_info.tcpi_bytes_acked)."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -79,6 +83,8 @@ class Channel(Protocol):
         self._gone = False
         self._looking: IDelayedCall | None = None
         self._provoked = False
+        self._ending = False
+        self._taken = -1
 
     # -- the connection ------------------------------------------------------------------------------------------
 
@@ -398,7 +404,7 @@ class Channel(Protocol):
         """Much of what was written is still here."""
         self._full = True
         if self._pump is not None:
-            self._deadline.set(self._site.seconds() + self._settings.write_idle_timeout)
+            self._await_taking()
             self._pump.pause()
 
     def resumeProducing(self) -> None:
@@ -453,6 +459,8 @@ class Channel(Protocol):
 
     def _expired(self) -> None:
         exchange = self._exchange
+        if (self._ending or self._pump is not None) and self._takes():
+            return
         if self._lingering or self._gone or self._half_closed:
             self._drop()
         elif self._decoder is not None and self._body is not None and (exchange is None or not exchange.started):
@@ -469,11 +477,28 @@ class Channel(Protocol):
 
     def _end(self) -> None:
         """Close once all is written; a client that doesn't read it is cut off in time."""
-        self._lingering = True
-        self._deadline.set(self._site.seconds() + self._settings.write_idle_timeout)
+        self._lingering = self._ending = True
+        self._await_taking()
         if self.transport is not None:
             self.transport.unregisterProducer()
             self.transport.loseConnection()
+
+    def _await_taking(self) -> None:
+        """What is written now waits for a client that may be slow, but not too slow."""
+        self._taken = -1
+        self._deadline.set(self._site.seconds() + self._settings.write_idle_timeout / 2.0)
+
+    def _takes(self) -> bool:
+        """
+        Whether the client may go on as it does: at half of its time this takes down how much it has, and at the end
+        of it looks whether that is more by now.
+        """
+        half = self._settings.write_idle_timeout / 2.0
+        before, self._taken = self._taken, _taken(getattr(self.transport, "socket", None))
+        if before >= 0 and self._taken < before + MIN_BODY_RATE * half:
+            return False
+        self._deadline.set(self._site.seconds() + half)
+        return True
 
     def _linger(self) -> None:
         """
@@ -496,6 +521,14 @@ class Channel(Protocol):
     def _drop(self) -> None:
         if self.transport is not None and not self._gone:
             self.transport.abortConnection()
+
+
+def _taken(handle: socket.socket | None) -> int:
+    """Bytes that the other end has said it has; always 0 where the system doesn't tell."""
+    if handle is None or handle.family == socket.AF_UNIX or not hasattr(socket, "TCP_INFO"):
+        return 0
+    told = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, BYTES_ACKED + 8)
+    return int.from_bytes(told[BYTES_ACKED:], sys.byteorder)
 
 
 def _shut(handle: socket.socket) -> bool:

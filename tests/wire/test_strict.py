@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 from collections.abc import Iterator
+from threading import Thread
 
 import pytest
 
@@ -383,6 +384,25 @@ def test_who_does_not_read_is_let_go(impatient: Impatient) -> None:
         while True:
             there.send(b"x" * 65536)
     assert gateway.line(request_id)["error"] == "client-disconnected"
+    wire.close()
+
+
+def test_who_reads_slowly_is_let_read(impatient: Impatient) -> None:
+    gateway, service, _ = impatient
+    wire = connect(gateway.port, receive_buffer=4096)
+    wire.send(GET)
+    there = service.accept()
+    there.request()
+    size = 8_000_000
+    there.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+    sending = Thread(target=there.send, args=(b"x" * size,))
+    sending.start()
+    wire.head()
+    for _ in range(20):
+        wire.exactly(20_000)
+        select.select([], [], [], 0.05)  # a slow way, not a wait for something
+    wire.exactly(size - 20 * 20_000)
+    sending.join()
     wire.close()
 
 

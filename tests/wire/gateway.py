@@ -19,7 +19,7 @@ TWISTD = Path(sys.executable).with_name("twistd")
 BOUND = 10.0
 """Seconds that anything may take which should take no time, on a machine that is busy with other things."""
 
-_LISTENS = re.compile(r"\[listener:([^]]+)\] IPv4Address\(.*port=([0-9]+)\)")
+_LISTENS = re.compile(r"\[(?:listener:)?([^]]+)\] IPv4Address\(.*port=([0-9]+)\)")
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

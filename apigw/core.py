@@ -52,7 +52,16 @@ class GatewayCore:
 
     async def _path(self, exchange: Exchange, route: Route) -> None:
         try:
-            response = await self._answer(exchange, route)
+            response = None
+            for down in route.down:
+                verdict = down(exchange)
+                if verdict is not None:
+                    response = verdict if isinstance(verdict, Response) else await verdict
+                    if response is not None:
+                        break
+            if response is None:
+                answer = route.across(exchange)
+                response = answer if isinstance(answer, Response) else await answer
             for up in route.up:
                 up(exchange, response)
         except (CancelledError, ClientDisconnected):
@@ -65,16 +74,6 @@ class GatewayCore:
             response = self._fail(exchange, route, InternalError())
         exchange.response = response
         exchange.outlet.respond(exchange, response)
-
-    async def _answer(self, exchange: Exchange, route: Route) -> Response:
-        for down in route.down:
-            verdict = down(exchange)
-            if verdict is not None:
-                response = verdict if isinstance(verdict, Response) else await verdict
-                if response is not None:
-                    return response
-        answer = route.across(exchange)
-        return answer if isinstance(answer, Response) else await answer
 
     def _fail(self, exchange: Exchange, route: Route, error: GatewayError) -> Response:
         exchange.error = error

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
+from attrs import frozen
 from twisted.internet.interfaces import IProtocol
 
 from apigw.body import RequestBody
@@ -19,6 +20,8 @@ from apigw.http1.fields import wire_lines
 if TYPE_CHECKING:
     from apigw.errors import GatewayError
     from apigw.pipeline import Route
+    from apigw.policy.client_auth import ClientTls
+    from apigw.policy.principal import Principal
     from apigw.task import Task
 
 Field = tuple[bytes, bytes]
@@ -49,14 +52,16 @@ class ClientAddress:
     :ivar host: the address as text, empty for a UNIX socket.
     :ivar port: the port, 0 for a UNIX socket.
     :ivar scheme: ``http`` or ``https``, as the gateway's listener has it.
+    :ivar tls: what the handshake has told, None without TLS.
     """
 
-    __slots__ = ("host", "port", "scheme")
+    __slots__ = ("host", "port", "scheme", "tls")
 
-    def __init__(self, host: str, port: int, scheme: bytes) -> None:
+    def __init__(self, host: str, port: int, scheme: bytes, tls: ClientTls | None = None) -> None:
         self.host = host
         self.port = port
         self.scheme = scheme
+        self.tls = tls
 
 
 class Request:
@@ -140,13 +145,15 @@ class Response:
 
     :ivar fields: without framing fields but Content-Length, without hop-by-hop fields. May be changed in place.
     :ivar body: bytes where it is all there, else something to be delivered.
-    :ivar lines: more fields, in the form they have on the wire; sent after ``fields``.
     :ivar length: bytes of the body, None while unknown.
     :ivar bodyless: the message has no body, whatever Content-Length says (HEAD, 204, 304).
-    :ivar trailers: fields that came after the body; complete once the body is.
     """
 
-    __slots__ = ("_fields", "_wire", "body", "bodyless", "length", "lines", "reason", "status", "trailers")
+    lines = b""
+    """More fields, in the form they have on the wire; sent after ``fields``."""
+    trailers: Sequence[Field] = ()
+    """Fields that came after the body; complete once the body is."""
+    _wire: bytes | None = None
 
     def __init__(
         self,
@@ -160,12 +167,9 @@ class Response:
         self.status = status
         self.reason = reason
         self._fields = fields
-        self._wire: bytes | None = None
-        self.lines = b""
         self.body = body
         self.length = len(body) if isinstance(body, bytes) and length is None else length
         self.bodyless = bodyless
-        self.trailers: Fields = []
 
     @property
     def fields(self) -> Fields:
@@ -208,126 +212,104 @@ class Outlet(Protocol):
         """Send the final answer; ``exchange.finish`` is called once its last byte is written, or is lost."""
 
 
+@frozen
+class Timeouts:
+    """
+    Of an attempt, seconds. ``total`` counts from the moment the request is complete to the head of the answer, over
+    all attempts: a long upload or a long answer isn't cut by it.
+    """
+
+    first_byte: float = 15.0
+    idle: float = 60.0
+    total: float = 30.0
+
+
+NO_TIMEOUTS = Timeouts(inf, inf, inf)
+
+
 class Attempt:
     """
     One try to get an answer from one peer. Times are monotonic seconds, 0.0 where it didn't come to that.
 
     :ivar deadline: when the head of the answer must be here; ``inf`` while the request is still being sent, whose
-        pace is the client's, and ``total_timeout`` seconds from then on.
-
-    :ivar peer: the label of the peer that was picked.
-    :ivar candidate: the same as the balancer knows it, for another attempt to avoid.
-    :ivar reused: a kept connection was used, so the peer may have closed it already.
-    :ivar sent: some byte of the request may have reached the peer.
+        pace is the client's, and ``timeouts.total`` seconds from then on.
     :ivar inform: where 1xx answers go; dropped with the final one, since it leads back to the exchange, and a cycle
         would keep all of it until the garbage collector runs.
     """
 
-    __slots__ = (
-        "begun",
-        "candidate",
-        "connect",
-        "connected",
-        "deadline",
-        "error",
-        "first_byte",
-        "first_byte_timeout",
-        "idle_timeout",
-        "inform",
-        "peer",
-        "queued",
-        "reused",
-        "sent",
-        "status",
-        "total_timeout",
-    )
+    peer = ""
+    """The label of the peer that was picked."""
+    candidate: Any = None
+    """The same as the balancer knows it, for another attempt to avoid."""
+    queued = 0.0
+    """Seconds in line for a connection."""
+    connect = 0.0
+    """Seconds to make one."""
+    first_byte = 0.0
+    """When the head of the answer was here."""
+    reused = False
+    """A kept connection was used, so the peer may have closed it already."""
+    sent = False
+    """Some byte of the request may have reached the peer."""
+    status = 0
+    error: GatewayError | None = None
 
     def __init__(
         self,
         begun: float,
         inform: Callable[[int, Fields], None] | None = None,
-        *,
         deadline: float = inf,
-        total_timeout: float = inf,
-        first_byte_timeout: float = inf,
-        idle_timeout: float = inf,
+        timeouts: Timeouts = NO_TIMEOUTS,
     ) -> None:
         self.begun = begun
         self.inform = inform
         self.deadline = deadline
-        self.total_timeout = total_timeout
-        self.first_byte_timeout = first_byte_timeout
-        self.idle_timeout = idle_timeout
-        self.peer = ""
-        self.candidate: Any = None
-        self.queued = 0.0
-        self.connect = 0.0
-        self.connected = 0.0
-        self.first_byte = 0.0
-        self.reused = False
-        self.sent = False
-        self.status = 0
-        self.error: GatewayError | None = None
+        self.timeouts = timeouts
 
     @property
     def remaining(self) -> float:
         """Seconds that the service has, as far as is known when the attempt begins."""
-        return self.total_timeout if self.deadline == inf else self.deadline - self.begun
+        return self.timeouts.total if self.deadline == inf else self.deadline - self.begun
 
 
 class Exchange:
     """
     One request and all that is known of it: the only per-request state there is.
 
-    :ivar id: the request id, in the answer, at the service and in the log.
     :ivar begun: monotonic seconds when the first byte of the head was there.
     :ivar client_ip: the client's address as far as trusted proxies tell it.
-    :ivar params: raw path parameters of the route's pattern.
-    :ivar forwarding: X-Forwarded-*, Forwarded and their like, for the service.
-    :ivar principal: who the client's token says it is, None for a guest.
-    :ivar sent: bytes of the response body written to the client.
-    :ivar started: the head of the final answer is on its way, so no other answer can follow.
-    :ivar complete: all of the answer was written; False in ``done`` stages means that it was cut.
     """
 
-    __slots__ = (
-        "attempts",
-        "begun",
-        "client_ip",
-        "complete",
-        "correlation_id",
-        "error",
-        "forwarding",
-        "id",
-        "outlet",
-        "params",
-        "principal",
-        "request",
-        "response",
-        "route",
-        "sent",
-        "started",
-        "task",
-    )
+    id = b""
+    """The request id, in the answer, at the service and in the log."""
+    correlation_id = b""
+    route: Route | None = None
+    params: dict[str, bytes] | None = None
+    """Raw path parameters of the route's pattern."""
+    forwarding: Sequence[Field] = ()
+    """X-Forwarded-*, Forwarded and their like, for the service."""
+    principal: str | None = None
+    """Who the client's token says it is, None for a guest."""
+    identity: Principal | None = None
+    """The same with roles, scopes and claims."""
+    lines = b""
+    """Fields for the service that hold for this request alone, in the form they have on the wire."""
+    response: Response | None = None
+    error: GatewayError | None = None
+    sent = 0
+    """Bytes of the response body written to the client."""
+    started = False
+    """The head of the final answer is on its way, so no other answer can follow."""
+    complete = False
+    """All of the answer was written; False in ``done`` stages means that it was cut."""
+    task: Task | None = None
 
     def __init__(self, request: Request, outlet: Outlet, begun: float) -> None:
         self.request = request
         self.outlet = outlet
         self.begun = begun
-        self.id = b""
-        self.correlation_id = b""
         self.client_ip = request.client.host
-        self.route: Route | None = None
-        self.params: dict[str, bytes] | None = None
-        self.forwarding: Sequence[Field] = ()
-        self.principal: str | None = None
         self.attempts: list[Attempt] = []
-        self.response: Response | None = None
-        self.error: GatewayError | None = None
-        self.sent = 0
-        self.started = False
-        self.complete = False
-        self.task: Task | None = None
 
     def inform(self, status: int, fields: Fields) -> None:
         """Pass a 1xx answer on to the client."""

@@ -26,16 +26,17 @@ from apigw.admin.scrape import Scrape
 from apigw.admin.states import service_state
 from apigw.config import GatewayConfig
 from apigw.config.endpoints import ListenEndpoint
-from apigw.config.model import RouteSection
+from apigw.config.model import CorsSection, RouteSection
 from apigw.core import GatewayCore
 from apigw.dates import HttpDate
 from apigw.demo import tour
 from apigw.finder import ProxyRoutes, refuse
 from apigw.http1.head import HeadLimits
 from apigw.loop import lean
-from apigw.messages import Response
+from apigw.messages import Response, Timeouts
 from apigw.pipeline import Route, Stage
 from apigw.policy import redact
+from apigw.policy.cors import Cors
 from apigw.policy.forwarded import Forwarding
 from apigw.policy.paths import Rewrite
 from apigw.policy.requestid import RequestIds
@@ -43,6 +44,7 @@ from apigw.routes import GatewayRoutes, Place
 from apigw.routing import RouteMatch, RouteTable
 from apigw.stages.access_log import AccessLog
 from apigw.stages.body_limit import BodyLimit
+from apigw.stages.cors import CrossOrigin
 from apigw.stages.metrics import Metrics
 from apigw.stages.origin import Origin
 from apigw.stages.request_id import RequestId
@@ -51,7 +53,7 @@ from apigw.telemetry.lines import LineWriter, target
 from apigw.telemetry.metrics import GatewayMetrics
 from apigw.telemetry.upstreams import ServiceState
 from apigw.transports import accept_promptly
-from apigw.upstream.forwarder import Forwarder, Timeouts
+from apigw.upstream.forwarder import Forwarder
 from apigw.upstream.keys import hash_key
 from apigw.upstreams import UpstreamBuilder
 from apigw.web.problem import Problem
@@ -132,7 +134,8 @@ class Gateway(MultiService):
         entries = [(self._match(route), self._route(route, every)) for route in config.routes]
         taken = {match.path for match, _ in entries}
         entries += [(RouteMatch(path), route) for path, route in places.items() if path not in taken]
-        core = GatewayCore(ProxyRoutes(RouteTable(entries), missing, whole), missing, self._problem())
+        find = ProxyRoutes(RouteTable(entries), missing, whole, preflights=config.cors is not None)
+        core = GatewayCore(find, missing, self._problem())
         routes = GatewayRoutes(Place(core))
         for path, route in places.items():
             routes.add(path.encode(), Place(core, route))
@@ -196,7 +199,21 @@ class Gateway(MultiService):
         if self._metrics is not None:
             stages.append(Metrics(self._metrics.requests))
         stages.append(Origin(Forwarding(self._config.gateway.trusted_proxies)))
+        if self._config.cors is not None:
+            stages.append(self._cross_origin(self._config.cors))
         return stages
+
+    def _cross_origin(self, cors: CorsSection) -> CrossOrigin:
+        policy = Cors(
+            cors.origins,
+            credentials=cors.credentials,
+            methods=cors.methods,
+            headers=cors.headers,
+            expose=cors.expose,
+            max_age=cors.max_age,
+            private_network=cors.private_network,
+        )
+        return CrossOrigin(policy, self._date, cors.refuse)
 
     def _logging(self) -> list[Stage]:
         """What gives an exchange its id and its line in the log."""

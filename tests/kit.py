@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from apigw.core import GatewayCore
 from apigw.dates import HttpDate
-from apigw.messages import Exchange
+from apigw.messages import Exchange, Timeouts
 from apigw.pipeline import Route, Stage
 from apigw.policy.balance import Group
 from apigw.policy.breaker import Breaker, BreakerPolicy
@@ -29,7 +29,7 @@ from apigw.policy.retry_budget import RetryBudget
 from apigw.routes import GatewayRoutes, Place
 from apigw.stages.origin import Origin
 from apigw.stages.request_id import RequestId
-from apigw.upstream.forwarder import Forwarder, Timeouts
+from apigw.upstream.forwarder import Forwarder
 from apigw.upstream.peer import Peer
 from apigw.upstream.pool import Pool, PoolSettings
 from apigw.upstream.retries import Retries

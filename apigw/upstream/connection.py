@@ -155,7 +155,7 @@ class PeerConnection(Protocol):
         assert self._attempt is not None
         self._upload = body
         expects = getattr(body, "expects", False)
-        self._deadline.set(self._seconds() + self._attempt.first_byte_timeout if expects else inf)
+        self._deadline.set(self._seconds() + self._attempt.timeouts.first_byte if expects else inf)
         # The head waits for the first bytes of the body, so that both leave in one write.
         self._head = b"%b %b HTTP/1.1\r\n%b%b\r\n\r\n" % (method, target, lines, framing)
         self.transport.registerProducer(self, True)
@@ -172,7 +172,7 @@ class PeerConnection(Protocol):
             self._deadline.set(inf)
         elif self._deadline.at != inf:
             assert self._attempt is not None
-            self._deadline.set(self._seconds() + self._attempt.idle_timeout)
+            self._deadline.set(self._seconds() + self._attempt.timeouts.idle)
         if self._chunked:
             data = encode_chunk(data)
         if self._head:
@@ -190,7 +190,7 @@ class PeerConnection(Protocol):
         if self._upload is not None:
             assert self._attempt is not None
             if self._response is None:
-                self._deadline.set(self._seconds() + self._attempt.idle_timeout)
+                self._deadline.set(self._seconds() + self._attempt.timeouts.idle)
             self._upload.pauseProducing()
 
     def resumeProducing(self) -> None:
@@ -229,8 +229,8 @@ class PeerConnection(Protocol):
         assert attempt is not None
         now = self._seconds()
         if attempt.deadline == inf:
-            attempt.deadline = now + attempt.total_timeout
-        self._deadline.set(min(now + attempt.first_byte_timeout, attempt.deadline))
+            attempt.deadline = now + attempt.timeouts.total
+        self._deadline.set(min(now + attempt.timeouts.first_byte, attempt.deadline))
 
     # -- receiving -----------------------------------------------------------------------------------------------
 
@@ -245,7 +245,7 @@ class PeerConnection(Protocol):
             if self._response is None:
                 self._head_data(data)
             else:
-                self._deadline.set(self._seconds() + self._attempt.idle_timeout)
+                self._deadline.set(self._seconds() + self._attempt.timeouts.idle)
                 self._body_data(data)
         except BadMessage as bad:
             self._break(UpstreamProtocolError(), bad)
@@ -305,7 +305,7 @@ class PeerConnection(Protocol):
             self._decoder = ChunkedDecoder(RESPONSE_LIMITS, 502)
         else:
             self._decoder = CloseDecoder()
-        self._deadline.set(attempt.first_byte + attempt.idle_timeout)
+        self._deadline.set(attempt.first_byte + attempt.timeouts.idle)
         if data:
             # Before the answer is handed on: what came with the head leaves with it too.
             try:
@@ -359,7 +359,7 @@ class PeerConnection(Protocol):
         """The reader of the response takes more."""
         if self.transport is not None and self.usable and self._response is not None:
             assert self._attempt is not None
-            self._deadline.set(self._seconds() + self._attempt.idle_timeout)
+            self._deadline.set(self._seconds() + self._attempt.timeouts.idle)
             self.transport.resumeProducing()
 
     def stop(self) -> None:

@@ -6,31 +6,17 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
-from attrs import frozen
-
 from apigw.dates import HttpDate
 from apigw.errors import LoopDetected, UpstreamError
 from apigw.http1.fields import wire_lines
 from apigw.http1.response import ResponseHead
-from apigw.messages import Attempt, Exchange, Fields, Response
+from apigw.messages import Attempt, Exchange, Fields, Response, Timeouts
 from apigw.policy.fields import request_fields, response_fields
 from apigw.policy.forwarded import loops, via
 from apigw.policy.paths import Rewrite
 from apigw.upstream.response import PeerResponse
 from apigw.upstream.retries import Retries
 from apigw.upstream.upstream import Upstream
-
-
-@frozen
-class Timeouts:
-    """
-    Seconds. ``total`` counts from the moment the request is complete to the head of the answer, over all attempts: a
-    long upload or a long answer isn't cut by it.
-    """
-
-    first_byte: float = 15.0
-    idle: float = 60.0
-    total: float = 30.0
 
 
 class Forwarder:
@@ -72,12 +58,12 @@ class Forwarder:
             if body.failure is not None:
                 raise body.failure
             body.keep = self._retries.body
-        host = request.authority if self._preserve_host else b""
         target = request.path
         if self._rewrite is not None:
             target = self._rewrite.apply(target, exchange.params or {})
         target += request.query
         lines = self._lines(exchange)
+        has_host = self._preserve_host and request.authority != b""
         key = None if self._key is None else self._key(exchange)
         attempt = self._attempt(exchange, None)
         self._retries.begin(attempt.begun)
@@ -87,7 +73,9 @@ class Forwarder:
             if tried:
                 sent += b"X-Retry-Count: %d\r\n" % len(tried)
             try:
-                response = await self._upstream.request(request.method, target, host, sent, body, attempt, key, tried)
+                response = await self._upstream.request(
+                    request.method, target, has_host, sent, body, attempt, key, tried
+                )
             except UpstreamError as error:
                 attempt.error = error
                 pause = self._retries.after_error(exchange, attempt, error)
@@ -114,14 +102,7 @@ class Forwarder:
             deadline = before.deadline
         else:
             deadline = now + timeouts.total if exchange.request.body is None else inf
-        attempt = Attempt(
-            now,
-            exchange.inform,
-            deadline=deadline,
-            total_timeout=timeouts.total,
-            first_byte_timeout=timeouts.first_byte,
-            idle_timeout=timeouts.idle,
-        )
+        attempt = Attempt(now, exchange.inform, deadline, timeouts)
         exchange.attempts.append(attempt)
         return attempt
 
@@ -162,7 +143,8 @@ class Forwarder:
         received = request.fields
         if loops(received, self._pseudonym):
             raise LoopDetected
-        fields = request_fields(received, request.options)
+        fields = [(b"Host", request.authority)] if self._preserve_host and request.authority else []
+        fields += request_fields(received, request.options)
         if request.empty_body:
             fields.append((b"Content-Length", b"0"))
         fields += exchange.forwarding

@@ -32,17 +32,13 @@ class PeerResponse(Response):
     :ivar delivering: somebody has asked for the body.
     """
 
-    __slots__ = (
-        "_connection",
-        "_ended",
-        "_pieces",
-        "_protocol",
-        "delivering",
-        "head",
-        "on_end",
-        "previousResponse",
-        "request",
-    )
+    delivering = False
+    on_end: Callable[[Failure], object] | None = None
+    request: Any = None
+    previousResponse: Any = None
+    _pieces: list[bytes] | None = None
+    _protocol: IProtocol | None = None
+    _ended: Failure | None = None
 
     def __init__(self, head: ResponseHead, connection: PeerConnection) -> None:
         framing = head.framing
@@ -50,27 +46,16 @@ class PeerResponse(Response):
         self.status = head.status
         self.reason = head.reason
         self._fields: Fields = head.fields
-        self._wire = None
-        self.lines = b""
-        self.trailers: Fields = []
         self.bodyless = framing == NONE
         self.length = head.content_length if framing == LENGTH else 0 if framing == NONE else None
         self.body: Any = self
-        self.delivering = False
-        self.on_end: Callable[[Failure], object] | None = None
-        self.request: Any = None
-        self.previousResponse: Any = None
         self._connection = connection
-        self._pieces: list[bytes] = []
-        self._protocol: IProtocol | None = None
-        self._ended: Failure | None = None
 
     # -- the connection's side ---------------------------------------------------------------------------------
 
     def complete(self, body: bytes) -> None:
         """The whole body came with the head."""
         self.body = body
-        self._pieces = [body] if body else []
         self._ended = DONE
 
     @property
@@ -80,15 +65,17 @@ class PeerResponse(Response):
 
     def discard(self) -> None:
         """Nobody wants the body: what is still to come ends with its connection."""
-        self._pieces = []
+        self._pieces = None
         if self._ended is None:
             self._connection.stop()
 
     def receive(self, data: bytes) -> None:
-        if self._protocol is None:
-            self._pieces.append(data)
-        else:
+        if self._protocol is not None:
             self._protocol.dataReceived(data)
+        elif self._pieces is None:
+            self._pieces = [data]
+        else:
+            self._pieces.append(data)
 
     def end(self) -> None:
         """The body is complete."""
@@ -111,7 +98,7 @@ class PeerResponse(Response):
             protocol.connectionLost(reason)
         elif reason is DONE and not self.delivering:
             # It all came before anybody asked: as good as bytes.
-            self.body = b"".join(self._pieces)
+            self.body = b"".join(self._pieces or ())
 
     # -- IResponse ---------------------------------------------------------------------------------------------
 
@@ -119,7 +106,8 @@ class PeerResponse(Response):
         self.delivering = True
         self._protocol = protocol
         protocol.makeConnection(self)  # type: ignore[arg-type]  # a producer, as IResponse has it
-        pieces, self._pieces = self._pieces, []
+        pieces = [self.body] if isinstance(self.body, bytes) else self._pieces or ()
+        self._pieces = None
         for piece in pieces:
             protocol.dataReceived(piece)
         if self._ended is not None:

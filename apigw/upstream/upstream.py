@@ -143,7 +143,7 @@ class Upstream:
         self,
         method: bytes,
         target: bytes,
-        host: bytes,
+        has_host: bool,
         lines: bytes,
         body: Any,
         attempt: Attempt,
@@ -153,8 +153,8 @@ class Upstream:
         """
         Get an answer from one peer.
 
-        :param host: value of Host, empty for the peer's own authority.
-        :param lines: all other fields but the framing ones, as they go on the wire.
+        :param has_host: Host is among the fields; else it is set to the peer's authority.
+        :param lines: all fields but the framing ones, as they go on the wire.
         :param key: what consistent hashing goes by.
         :param tried: candidates that are taken only if there is no other.
         :raises GatewayError: there is none, for whatever reason.
@@ -171,7 +171,8 @@ class Upstream:
         begun = self._now
         attempt.peer = peer.label
         attempt.candidate = peer.candidate
-        lines = b"Host: %b\r\n%b" % (host or peer.authority, lines)
+        if not has_host:
+            lines = b"Host: %b\r\n%b" % (peer.authority, lines)
         outcome = ABANDONED
         reason = ""
         response: PeerResponse | None = None

@@ -6,8 +6,8 @@ import gc
 
 import pytest
 
+from apigw.messages import Timeouts
 from apigw.stages.body_limit import BodyLimit
-from apigw.upstream.forwarder import Timeouts
 from apigw.upstream.pool import PoolSettings
 from apigw.web.site import ChannelSettings
 from tests.kit import Memory, Pipe
@@ -188,7 +188,7 @@ def test_a_body_that_came_with_the_head_leaves_with_it_in_one_write() -> None:
 def test_a_chunked_upload_streams_with_its_trailers() -> None:
     memory = Memory()
     client, service = begin(memory, b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
-    first, fields, body = head_of(service.take())
+    _, fields, body = head_of(service.take())
     assert fields[b"transfer-encoding"] == b"chunked"
     assert b"content-length" not in fields
     assert body == b"3\r\none\r\n"
@@ -381,7 +381,7 @@ def test_a_client_that_goes_away_while_a_connection_is_made() -> None:
     assert len(memory.done) == 1
 
 
-# -- services that fail ------------------------------------------------------------------------------------------------
+# -- services that fail ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -507,7 +507,7 @@ def test_one_that_waits_too_long_is_refused() -> None:
     assert fields[b"retry-after"] == b"1"
 
 
-# -- slow and malformed clients -----------------------------------------------------------------------------------------
+# -- slow and malformed clients --------------------------------------------------------------------------------------
 
 
 def test_a_head_that_drips_is_a_408_by_a_total_deadline() -> None:
@@ -598,7 +598,7 @@ def test_a_bad_chunk_is_a_400_and_the_service_sees_a_reset() -> None:
     assert service.closed == "aborted"
 
 
-# -- the end -------------------------------------------------------------------------------------------------------------
+# -- the end ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_drain_ends_idle_connections_now_and_busy_ones_with_their_answer() -> None:

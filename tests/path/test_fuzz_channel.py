@@ -9,9 +9,9 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from apigw.http1.body import ChunkedDecoder, CloseDecoder, LengthDecoder
 from apigw.http1.response import CHUNKED, CLOSE, LENGTH, find_response_head, parse_response_head
+from apigw.messages import Timeouts
 from apigw.stages.body_limit import BodyLimit
 from apigw.upstream.connection import RESPONSE_LIMITS
-from apigw.upstream.forwarder import Timeouts
 from apigw.upstream.pool import PoolSettings
 from apigw.web.site import ChannelSettings
 from tests.http1.oracles import Reading, h11_requests, our_requests

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from twisted.internet.error import ConnectionRefusedError
 
+from apigw.messages import Timeouts
 from apigw.policy.breaker import BreakerPolicy
 from apigw.policy.retry import RetryPolicy
-from apigw.upstream.forwarder import Timeouts
 from tests.kit import Memory, Pipe
 
 GET = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -165,7 +165,7 @@ def test_a_dead_service_gets_no_more_than_its_budget_on_top() -> None:
     assert attempts <= 100 + 20 + 3 + 1
 
 
-# -- breakers -----------------------------------------------------------------------------------------------------------
+# -- breakers --------------------------------------------------------------------------------------------------------
 
 
 def trip(memory: Memory, times: int) -> None:

@@ -59,6 +59,14 @@ class InternalError(GatewayError):
     proxy_status = "proxy_internal_error"
 
 
+class KeysUnavailable(GatewayError):
+    """The issuer's keys could not be fetched so far, so that no token of it can be verified."""
+
+    status = 503
+    code = "keys-unavailable"
+    title = "Tokens can not be verified at the moment"
+
+
 class LoopDetected(GatewayError):
     """The request has come through this gateway before (RFC 9110 section 7.6.3, RFC 5842 section 7.2)."""
 
@@ -130,6 +138,22 @@ class RateLimited(ClientError):
     status = 429
     code = "rate-limited"
     title = "Too many requests"
+
+
+class Unauthorized(ClientError):
+    """:param fields: holds WWW-Authenticate (RFC 9110 section 15.5.2)."""
+
+    status = 401
+    code = "token-missing"
+    title = "The request needs a token"
+
+
+class Forbidden(ClientError):
+    """Who asks is known, and may not."""
+
+    status = 403
+    code = "forbidden"
+    title = "The request is not allowed"
 
 
 class RouteNotFound(ClientError):

@@ -19,7 +19,7 @@ LAYERS = (
     {"config", "body"},
     {"messages"},
     {"routing", "pipeline"},
-    {"finder", "stages", "upstream", "telemetry", "extension"},
+    {"finder", "stages", "keys", "upstream", "telemetry", "extension"},
     {"core"},
     {"routes"},
     {"web", "admin"},

@@ -35,7 +35,7 @@ class TokenRefused(Exception):
         self.expired = expired
 
 
-@frozen
+@frozen(eq=False)
 class TokenSource:
     """
     Where to look for the token.

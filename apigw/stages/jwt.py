@@ -1,0 +1,103 @@
+"""Lets in who has a valid token, with the roles and scopes that the route asks for; where it may, others as guests."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from apigw.errors import ClientError, Forbidden, KeysUnavailable, Unauthorized
+from apigw.messages import Exchange
+from apigw.pipeline import Stage
+from apigw.policy.bearer import TokenRefused, TokenSource, challenge, lacks
+from apigw.policy.principal import Principal
+
+if TYPE_CHECKING:
+    from apigw.keys.authority import Authority
+
+
+class Jwt(Stage):
+    """
+    :param required: refuse guests; else a token that doesn't count makes a guest too.
+    :param roles: one of them is needed, where there are any.
+    :param scopes: all of them are needed.
+    """
+
+    def __init__(
+        self,
+        authority: Authority,
+        source: TokenSource,
+        required: bool,
+        roles: Iterable[str] = (),
+        scopes: Iterable[str] = (),
+    ) -> None:
+        self._authority = authority
+        self._source = source
+        self._required = required
+        self._roles = frozenset(roles)
+        self._scopes = tuple(scopes)
+
+    def request(self, exchange: Exchange) -> Awaitable[None] | None:
+        request = exchange.request
+        # Requests with the same fields have the same token, but for one in the query.
+        digest = request.notes.get(self._source)
+        if digest is not None:
+            found = self._authority.known(digest)
+            if found is not None:
+                self._enter(exchange, found)
+                return None
+        try:
+            token = self._source.token(request.fields, request.query)
+            if token is None:
+                self._refuse()
+                return None
+            digest = sha256(token).digest()
+            if not self._source.query:
+                request.notes[self._source] = digest
+            found = self._authority.known(digest)
+            if found is None:
+                issuer = self._authority.lacking(token)
+                if issuer is not None:
+                    renewal = issuer.keys.renew()
+                    if renewal is not None:
+                        return self._later(exchange, token, renewal)
+                found = self._authority.verify(token)
+        except (TokenRefused, KeysUnavailable) as error:
+            self._refuse(error)
+            return None
+        self._enter(exchange, found)
+        return None
+
+    async def _later(self, exchange: Exchange, token: bytes, renewal: Awaitable[None]) -> None:
+        await renewal
+        try:
+            found = self._authority.verify(token)
+        except (TokenRefused, KeysUnavailable) as error:
+            self._refuse(error)
+            return
+        self._enter(exchange, found)
+
+    def _enter(self, exchange: Exchange, who: Principal) -> None:
+        exchange.identity = who
+        exchange.principal = who.user
+        if lacks(who.roles, self._roles):
+            description = "The token has none of the roles that are needed."
+            raise Forbidden(description, fields=[challenge("insufficient_scope", description)])
+        if self._scopes and not set(self._scopes).issubset(who.scopes):
+            description = "The token lacks a scope that is needed."
+            field = challenge("insufficient_scope", description, self._scopes)
+            raise Forbidden(description, code="scope-missing", fields=[field])
+
+    def _refuse(self, error: TokenRefused | KeysUnavailable | None = None) -> None:
+        """:raises GatewayError: guests are not let in."""
+        if not self._required:
+            return
+        if error is None:
+            raise Unauthorized(fields=[challenge()])
+        if isinstance(error, KeysUnavailable):
+            raise error
+        field = challenge(error.error, error.description)
+        if error.error == "invalid_request":
+            raise ClientError(error.description, code="token-ambiguous", fields=[field])
+        code = "token-expired" if error.expired else "token-invalid"
+        raise Unauthorized(error.description, code=code, fields=[field])

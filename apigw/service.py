@@ -26,7 +26,7 @@ from apigw.admin.scrape import Scrape
 from apigw.admin.states import service_state
 from apigw.config import GatewayConfig
 from apigw.config.endpoints import ListenEndpoint
-from apigw.config.model import CorsSection, RouteSection
+from apigw.config.model import CorsSection, ListenerSection, RouteSection
 from apigw.core import GatewayCore
 from apigw.dates import HttpDate
 from apigw.demo import tour

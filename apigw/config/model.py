@@ -31,6 +31,7 @@ from apigw.config.matching import (
 from apigw.config.names import HASH_ON, NAME, SERVER_NAME
 from apigw.config.option import Variable, group, option, optional_section, section, sections
 from apigw.config.problems import Origin
+from apigw.config.origins import ALLOWED_FIELDS, ALLOWED_METHODS, FIELD_NAMES, ORIGINS
 from apigw.config.retrying import BACKOFF, RETRY_METHODS, RETRY_ON
 from apigw.config.secrets import SECRET_FILE, SECRET_VARIABLE, Secret
 from apigw.config.units import (
@@ -47,6 +48,7 @@ from apigw.config.units import (
     size_between,
 )
 from apigw.policy.paths import Rewrite
+from apigw.policy.cors import ANY, SAFE_EXPOSED
 
 MIN_TOKEN = 16
 """Bytes of the admin token: 64 bits even if they are only hexadecimal digits."""
@@ -505,3 +507,52 @@ class GatewayConfig:
             if service.name == name:
                 return service
         raise KeyError(name)
+@frozen(kw_only=True)
+class CorsSection:
+    """
+    Which pages of other origins may read answers. Without this section that is the services' affair; with it the
+    gateway answers preflights, and replaces what services say of it.
+    """
+
+    origins: tuple[str, ...] = option(
+        ORIGINS,
+        example="https://app.example.com, https://*.example.org",
+        variable=Variable("CORS_ORIGINS", ORIGINS.parse),
+        help="Exact origins; `*.` stands for one label; `*` alone is any origin.",
+    )
+    credentials: bool = option(
+        SWITCH, default=False, help="Scripts may send cookies and the like, and read the answers to such requests."
+    )
+    methods: tuple[str, ...] = option(
+        ALLOWED_METHODS, default=(ANY,), help="What a preflight allows; `*` is the method that it asks for."
+    )
+    headers: tuple[str, ...] = option(
+        ALLOWED_FIELDS, default=(ANY,), help="Request fields that a preflight allows; `*` are those that it asks for."
+    )
+    expose: tuple[str, ...] = option(
+        FIELD_NAMES, default=SAFE_EXPOSED, help="Response fields that scripts may read, besides those always readable."
+    )
+    max_age: float = option(
+        DURATION, default=600.0, help="How long a browser may keep the answer to a preflight; two hours at most count."
+    )
+    private_network: bool = option(
+        SWITCH, default=False, help="Pages of the internet may ask a gateway in a private network."
+    )
+    refuse: bool = option(
+        SWITCH,
+        default=False,
+        help="Answer pages of other origins with 403. Else they are served without leave, and browsers keep the answer"
+        " from them.",
+    )
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """:return: keys and messages."""
+        if ANY in self.origins and len(self.origins) > 1:
+            yield "origins", "'*' is any origin, leave it or the others out"
+        if self.credentials:
+            for key, values in (("origins", self.origins), ("expose", self.expose)):
+                if ANY in values:
+                    yield key, "'*' means nothing together with credentials = yes, name each"
+
+
+    cors: CorsSection | None = optional_section("cors", CorsSection)

@@ -41,7 +41,6 @@ PLANNED: dict[str, tuple[str, ...]] = {
         "stages",
         "enforce",
     ),
-    "cors": ("origins", "credentials", "methods", "headers", "expose", "max_age"),
     "jwt": (
         "algorithms",
         "jwks_url",
@@ -84,7 +83,6 @@ PLANNED_NAMED = ("host", "stage")
 UNUSED_VARIABLES = (
     "JWT_SECRET",
     "INTERNAL_SERVICE_SECRET",
-    "CORS_ORIGINS",
     "RATE_LIMIT_MAX_REQUESTS",
     "RATE_LIMIT_WINDOW_MS",
     "RATE_LIMIT_AUTH_MAX",

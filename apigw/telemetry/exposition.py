@@ -28,7 +28,7 @@ def _help(text: str) -> str:
 def _line(sample: Sample) -> str:
     labels = ",".join([f'{name}="{_label(value)}"' for name, value in sample.labels.items()])
     value = sample.value
-    text = str(int(value)) if value == int(value) and abs(value) < 1e15 else floatToGoString(value)
+    text = str(int(value)) if -1e15 < value < 1e15 and value == int(value) else floatToGoString(value)
     return f"{sample.name}{{{labels}}} {text}\n" if labels else f"{sample.name} {text}\n"
 
 

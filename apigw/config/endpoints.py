@@ -25,12 +25,12 @@ POSITIONAL = {
 """The arguments of each kind of endpoint in the order in which they may stand without their names."""
 
 INSTEAD = {
-    "ssl": "write tcp:PORT; TLS listeners are not supported by this version",
-    "tls": "write tcp:PORT; TLS listeners are not supported by this version",
+    "ssl": "write tcp:PORT, and tls = yes",
+    "tls": "write tcp:PORT, and tls = yes",
     "haproxy": "write tcp:PORT; the PROXY protocol is not supported by this version",
     "fd": "write systemd:domain=INET:index=0 for an inherited socket",
     "http": "write tcp:PORT",
-    "https": "write tcp:PORT; TLS listeners are not supported by this version",
+    "https": "write tcp:PORT, and tls = yes",
 }
 
 WILDCARDS = ("", "0.0.0.0", "::")

@@ -25,6 +25,7 @@ from apigw.http1.head import find_head
 from apigw.http1.request import RequestHead, parse_request_head
 from apigw.http1.response import serialize_response_head
 from apigw.messages import ClientAddress, Exchange, Fields, Request, Response
+from apigw.policy.client_auth import ClientTls
 from apigw.web.pump import Pump
 
 if TYPE_CHECKING:
@@ -56,10 +57,13 @@ class Channel(Protocol):
     """
     :param site: what all connections of a listener share.
 
+    :ivar tls: what the handshake has told of the client; set before it is connected.
+
     Also the outlet of the exchange under way; HTTP/1.1 has one at a time.
     """
 
     transport: Any  # ITransport with IConsumer and IPushProducer; None until connected
+    tls: ClientTls | None = None
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -95,7 +99,7 @@ class Channel(Protocol):
             transport.setTcpNoDelay(True)
         peer = transport.getPeer()
         transport.registerProducer(self, True)
-        self._client = ClientAddress(getattr(peer, "host", ""), getattr(peer, "port", 0), self._site.scheme)
+        self._client = ClientAddress(getattr(peer, "host", ""), getattr(peer, "port", 0), self._site.scheme, self.tls)
         self._deadline.set(self._site.seconds() + self._settings.header_timeout)
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008 (Twisted's signature)

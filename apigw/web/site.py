@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
+from typing import Protocol
 
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
@@ -36,6 +37,14 @@ class ChannelSettings:
         return min(self.header_timeout, self.body_idle_timeout, self.keepalive_timeout, self.write_idle_timeout)
 
 
+class Connection(Protocol):
+    """What a site keeps count of: a channel, or what comes before it."""
+
+    def close_when_idle(self) -> None: ...
+
+    def drop(self) -> None: ...
+
+
 class Site(ServerFactory):
     """
     :param scheme: ``http`` or ``https``, as clients see this listener.
@@ -61,7 +70,7 @@ class Site(ServerFactory):
         self.scheme = scheme
         self.seconds = seconds
         self.draining = False
-        self._channels: set[Channel] = set()
+        self._channels: set[Connection] = set()
         self._drained: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Channel:
@@ -69,10 +78,10 @@ class Site(ServerFactory):
         channel.factory = self
         return channel
 
-    def opened(self, channel: Channel) -> None:
+    def opened(self, channel: Connection) -> None:
         self._channels.add(channel)
 
-    def closed(self, channel: Channel) -> None:
+    def closed(self, channel: Connection) -> None:
         self._channels.discard(channel)
         if self._drained is not None and not self._channels:
             drained, self._drained = self._drained, None

@@ -1,0 +1,43 @@
+"""What clients meet before a site, as the section of the listener says: the PROXY protocol, and TLS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IProtocolFactory
+
+from apigw.config.model import HostSection, ListenerSection
+from apigw.policy.client_auth import ClientAuth, ClientAuths
+from apigw.web.site import Site
+
+if TYPE_CHECKING:
+    from apigw.web.tls import Certificates
+
+
+def certificates(listener: ListenerSection, hosts: Iterable[HostSection]) -> Certificates | None:
+    """
+    What ``listener`` shows and asks for; None without TLS.
+
+    :raises ValueError: a file can't be used.
+    """
+    if listener.certificates is None:
+        return None
+    from apigw.web.tls import Certificates  # takes 60 ms
+
+    auths = ClientAuths(ClientAuth(listener.client_auth, listener.client_ca), host_auths(hosts))
+    return Certificates(listener.name, listener.certificates, auths)
+
+
+def host_auths(hosts: Iterable[HostSection]) -> dict[str, ClientAuth]:
+    """By host name, in lower case."""
+    return {host.name.lower(): ClientAuth(host.client_auth, host.client_ca) for host in hosts}
+
+
+def entrance(listener: ListenerSection, certificates: Certificates | None, site: Site) -> IProtocolFactory:
+    """What is to listen for ``site``."""
+    if certificates is None:
+        return site
+    from apigw.web.handshake import TlsFactory
+
+    return TlsFactory(site, certificates, listener.handshake_timeout)

@@ -1,0 +1,131 @@
+"""A TLS connection of a client: its handshake with a deadline, then the protocol that speaks over it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cryptography.hazmat.primitives import hashes
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IAddress, IDelayedCall, IHandshakeListener, ITCPTransport
+from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from apigw.policy.client_auth import ClientCertificate, ClientTls
+
+if TYPE_CHECKING:
+    from apigw.web.site import Site
+    from apigw.web.tls import Certificates
+
+
+class ServerTls(TLSMemoryBIOProtocol):
+    """
+    As Twisted's, but for two things: what is written is sent at once, since answers are written in one piece, and
+    there is no waiting for the client's farewell.
+    """
+
+    transport: Any
+
+    def makeConnection(self, transport: Any) -> None:
+        if ITCPTransport.providedBy(transport):
+            transport.setTcpNoDelay(True)
+        super().makeConnection(transport)
+
+    def loseConnection(self) -> None:
+        """Send what there is and a farewell, and close."""
+        self.loseWriteConnection()
+        if not self._appSendBuffer and self._producer is None:
+            self.transport.loseConnection()
+
+    def loseWriteConnection(self) -> None:
+        """Send what there is and a farewell; what the client still sends is read on (RFC 8446 section 6.1)."""
+        super().loseConnection()
+
+    def abortConnection(self) -> None:
+        """Without a farewell, which would make what was cut seem whole."""
+        self._aborted = True
+        self.disconnecting = True
+        self.transport.abortConnection()
+
+
+@implementer(IHandshakeListener)
+class Handshake(Protocol):
+    """Stands where the channel will be, until the handshake is done."""
+
+    transport: Any
+
+    def __init__(self, site: Site, certificates: Certificates, timeout: float, address: IAddress | None) -> None:
+        self._site = site
+        self._certificates = certificates
+        self._address = address
+        self._ends = site.seconds() + timeout
+        self._timer: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        self._site.opened(self)
+        left = max(0.0, self._ends - self._site.seconds())
+        self._timer = self._site.clock.callLater(left, self.drop)
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008 (Twisted's signature)
+        self._stop_timer()
+        self._site.closed(self)
+
+    def close_when_idle(self) -> None:
+        self.drop()
+
+    def drop(self) -> None:
+        self.transport.abortConnection()
+
+    def handshakeCompleted(self) -> None:
+        self._stop_timer()
+        connection = self.transport.getHandle()
+        auth = connection.get_app_data()
+        certificate = self._certificate(connection) if auth.asks else None
+        if auth.mode == "required" and certificate is None:
+            self.drop()
+            return
+        channel = self._site.buildProtocol(self._address)
+        channel.tls = ClientTls(self._certificates.auths, auth, certificate)
+        self.transport.wrappedProtocol = channel
+        channel.makeConnection(self.transport)
+        self._site.closed(self)
+
+    @staticmethod
+    def _certificate(connection: Any) -> ClientCertificate | None:
+        shown = connection.get_peer_certificate()
+        if shown is None:
+            return None
+        found = shown.to_cryptography()
+        return ClientCertificate(
+            found.subject.rfc4514_string().encode(), found.fingerprint(hashes.SHA256()).hex().encode()
+        )
+
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+
+
+class TlsFactory(TLSMemoryBIOFactory):
+    """
+    :param site: of the channels.
+    :param timeout: seconds from the accept to the end of the handshake.
+    """
+
+    protocol = ServerTls
+
+    def __init__(self, site: Site, certificates: Certificates, timeout: float) -> None:
+        super().__init__(certificates, False, _Handshakes(site, certificates, timeout), site.clock)
+
+
+class _Handshakes(ServerFactory):
+    noisy = False
+
+    def __init__(self, site: Site, certificates: Certificates, timeout: float) -> None:
+        self._site = site
+        self._certificates = certificates
+        self._timeout = timeout
+
+    def buildProtocol(self, addr: IAddress | None) -> Handshake:
+        return Handshake(self._site, self._certificates, self._timeout, addr)

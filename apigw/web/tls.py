@@ -1,0 +1,263 @@
+"""
+The TLS contexts of a listener: which certificate a client sees, and whether it must show one itself.
+
+They are made anew when files change; connections keep those they began with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from time import time
+from typing import Any
+
+from attrs import frozen
+from OpenSSL import SSL
+from OpenSSL.crypto import X509, PKey
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from apigw.config.certificates import CertificateFiles, KeyPair, load_pair, stamp
+from apigw.config.files import certificates, read
+from apigw.policy.client_auth import ClientAuth, ClientAuths
+
+CIPHERS = b":".join(
+    [
+        b"ECDHE-ECDSA-AES128-GCM-SHA256",
+        b"ECDHE-RSA-AES128-GCM-SHA256",
+        b"ECDHE-ECDSA-AES256-GCM-SHA384",
+        b"ECDHE-RSA-AES256-GCM-SHA384",
+        b"ECDHE-ECDSA-CHACHA20-POLY1305",
+        b"ECDHE-RSA-CHACHA20-POLY1305",
+    ]
+)
+"""For TLS 1.2: Mozilla's "intermediate" of 2024 without finite fields; the client chooses. TLS 1.3 needs no list."""
+
+OP_NO_RENEGOTIATION = 1 << 30
+"""Of OpenSSL's ssl.h; pyOpenSSL has no name for it."""
+
+MODE_RELEASE_BUFFERS = 0x10
+"""An idle connection keeps no buffers: 34 KiB less of it."""
+
+VERIFY = {
+    "none": SSL.VERIFY_NONE,
+    "optional": SSL.VERIFY_PEER,
+    "required": SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT,
+}
+
+WARN_BEFORE = 14 * 86400.0
+"""Seconds before a certificate expires from which on that is told; who renews by program does so a month before."""
+
+Stamp = tuple[Any, ...]
+
+
+@frozen
+class _Shown:
+    """A certificate in use. :ivar contexts: one for each way to ask for the client's; made when needed."""
+
+    stamp: Stamp
+    pair: KeyPair
+    contexts: dict[ClientAuth, SSL.Context]
+
+
+@frozen
+class _Authorities:
+    stamp: Stamp
+    certificates: list[X509]
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class Certificates:
+    """
+    :param listener: its name, for the log.
+    :param protocols: for ALPN, the best first.
+    :param seconds: since the epoch.
+    :raises ValueError: a file can't be used.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        listener: str,
+        files: CertificateFiles,
+        auths: ClientAuths,
+        protocols: tuple[bytes, ...] = (b"http/1.1",),
+        seconds: Callable[[], float] = time,
+    ) -> None:
+        self.auths = auths
+        self._listener = listener
+        self._files = files
+        self._protocols = protocols
+        self._seconds = seconds
+        self._refused: dict[Path, Stamp] = {}
+        self._told: set[tuple[str, float]] = set()
+        paths = {auth.ca for auth in (auths.default, *auths.hosts.values()) if auth.ca is not None}
+        self._authorities = {path: self._load_authorities(Path(path)) for path in sorted(paths)}
+        self._shown = {path: self._load(path) for path in files.paths()}
+        self._index()
+        self._tell_expiry()
+
+    @property
+    def expiries(self) -> dict[str, float]:
+        """When the certificates in use expire, in seconds since the epoch, by the paths of their files."""
+        return {shown.pair.path: shown.pair.expires for shown in self._shown.values()}
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def reload(self, forced: bool = False) -> None:
+        """
+        Take what files have changed; one that can't be used is told once, and what it held before stays in use.
+
+        :param forced: read them all, changed or not.
+        """
+        changed = self._reload_authorities(forced)
+        try:
+            paths = self._files.paths()
+        except ValueError as wrong:
+            self._refuse(Path(), (str(wrong),), wrong)
+            paths = list(self._shown)
+        shown: dict[Path, _Shown] = {}
+        for path in paths:
+            before = self._shown.get(path)
+            now = stamp(path)
+            if before is not None and not forced and before.stamp == now:
+                shown[path] = before
+                continue
+            if forced or self._refused.get(path) != now:
+                try:
+                    shown[path] = self._load(path)
+                except ValueError as wrong:
+                    self._refuse(path, now, wrong)
+                else:
+                    self._refused.pop(path, None)
+                    changed = True
+            if path not in shown and before is not None:
+                shown[path] = before
+        if changed or list(shown) != list(self._shown):
+            self._shown = {
+                path: _Shown(one.stamp, one.pair, {self.auths.default: self._context(one.pair, self.auths.default)})
+                for path, one in shown.items()
+            }
+            self._index()
+            self._log.info(
+                "[listener:{name}] certificates: {paths}", name=self._listener, paths=", ".join(self.expiries)
+            )
+        self._tell_expiry()
+
+    def _reload_authorities(self, forced: bool) -> bool:
+        changed = False
+        for name, before in self._authorities.items():
+            path = Path(name)
+            now = stamp(path)
+            if not forced and now in (before.stamp, self._refused.get(path)):
+                continue
+            try:
+                self._authorities[name] = self._load_authorities(path)
+            except ValueError as wrong:
+                self._refuse(path, now, wrong)
+            else:
+                self._refused.pop(path, None)
+                changed = True
+        return changed
+
+    def _refuse(self, path: Path, now: Stamp, wrong: ValueError) -> None:
+        if self._refused.get(path) != now:
+            self._refused[path] = now
+            self._log.warn("[listener:{name}] not taken: {wrong}", name=self._listener, wrong=wrong)
+
+    def _load(self, path: Path) -> _Shown:
+        now = stamp(path)
+        pair = load_pair(path)
+        try:
+            return _Shown(now, pair, {self.auths.default: self._context(pair, self.auths.default)})
+        except SSL.Error as error:
+            reason = error.args[0][-1][-1] if error.args and error.args[0] else str(error)
+            raise ValueError(f"{path} holds a certificate that OpenSSL doesn't take: {reason}") from None
+
+    @staticmethod
+    def _load_authorities(path: Path) -> _Authorities:
+        now = stamp(path)
+        found = certificates(path, read(path))
+        return _Authorities(now, [X509.from_cryptography(one) for one in found])
+
+    def _index(self) -> None:
+        self._exact: dict[str, _Shown] = {}
+        self._wild: dict[str, _Shown] = {}
+        for shown in self._shown.values():
+            for name in shown.pair.names:
+                if name.startswith("*."):
+                    self._wild.setdefault(name[1:], shown)
+                else:
+                    self._exact.setdefault(name, shown)
+        self._default = next(iter(self._shown.values()))
+
+    def _tell_expiry(self) -> None:
+        now = self._seconds()
+        for path, expires in self.expiries.items():
+            if expires - now < WARN_BEFORE and (path, expires) not in self._told:
+                self._told.add((path, expires))
+                self._log.warn(
+                    "[listener:{name}] the certificate in {path} expires in {days} days",
+                    name=self._listener,
+                    path=path,
+                    days=max(0, int((expires - now) // 86400.0)),
+                )
+
+    # -- contexts --------------------------------------------------------------------------------------------------
+
+    def _context(self, pair: KeyPair, auth: ClientAuth) -> SSL.Context:
+        context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        context.set_cipher_list(CIPHERS)
+        context.set_options(SSL.OP_NO_COMPRESSION | OP_NO_RENEGOTIATION)
+        context.set_mode(MODE_RELEASE_BUFFERS)
+        context.use_privatekey(PKey.from_cryptography_key(pair.key))
+        context.use_certificate(X509.from_cryptography(pair.chain[0]))
+        for one in pair.chain[1:]:
+            context.add_extra_chain_cert(X509.from_cryptography(one))
+        context.check_privatekey()
+        context.set_alpn_select_callback(self._choose_protocol)
+        context.set_tlsext_servername_callback(self._named)
+        context.set_session_id(b"apigw")
+        if self.auths.several:
+            context.set_options(SSL.OP_NO_TICKET)
+            context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        if auth.ca is not None:
+            authorities = self._authorities[auth.ca].certificates
+            store = context.get_cert_store()
+            assert store is not None
+            for one in authorities:
+                store.add_cert(one)
+            context.set_client_ca_list([one.get_subject() for one in authorities])
+        context.set_verify(VERIFY[auth.mode])
+        return context
+
+    def _choose_protocol(self, _: SSL.Connection, offered: list[bytes]) -> Any:
+        for protocol in self._protocols:
+            if protocol in offered:
+                return protocol
+        return SSL.NO_OVERLAPPING_PROTOCOLS
+
+    def serverConnectionForTLS(self, protocol: object) -> SSL.Connection:
+        """For ``TLSMemoryBIOFactory``: what a client gets that names no host."""
+        connection = SSL.Connection(self._default.contexts[self.auths.default], None)
+        connection.set_app_data(self.auths.default)
+        return connection
+
+    def _named(self, connection: SSL.Connection) -> None:
+        """The client has named a host."""
+        given = connection.get_servername()
+        if given is None:
+            return
+        name = given.decode("latin-1").lower().rstrip(".")
+        auth = self.auths.of(name)
+        shown = self._exact.get(name) or self._wild.get(name[name.find(".") :]) or self._default
+        context = shown.contexts.get(auth)
+        if context is None:
+            context = shown.contexts[auth] = self._context(shown.pair, auth)
+        connection.set_context(context)
+        # What the connection took of its first context stays in force otherwise (SSL_set_SSL_CTX).
+        connection.set_verify(VERIFY[auth.mode])
+        connection.set_app_data(auth)

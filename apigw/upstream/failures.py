@@ -25,6 +25,8 @@ def mapped(failure: Failure, otherwise: UpstreamError) -> UpstreamError:
     """
     if is_tls(failure):
         found: UpstreamError = TlsFailed()
+        if not _is_certificate(failure):
+            found.proxy_status = "tls_protocol_error"
     elif failure.check(error.DNSLookupError):
         found = NameNotResolved()
     elif failure.check(error.TimeoutError, error.TCPTimedOutError):
@@ -50,3 +52,10 @@ def is_tls(failure: Failure) -> bool:
     except ImportError:  # pragma: no cover
         return False
     return bool(failure.check(SSL.Error, VerificationError, CertificateError))
+
+
+def _is_certificate(failure: Failure) -> bool:
+    """Of a failure of TLS: whether it is about who the peer is, not about how it speaks."""
+    from OpenSSL import SSL
+
+    return not failure.check(SSL.Error) or "certificate" in str(failure.value)

@@ -110,6 +110,12 @@ path = /users/{{id}}
 service = user
 rewrite = /internal/{{id}}/x
 methods = GET, POST
+[service:other]
+urls = https://127.0.0.1:{port}
+retry.attempts = 1
+[route:other]
+path = /other
+service = other
 [route:none]
 path = /none
 service = none
@@ -199,6 +205,19 @@ def test_a_service_that_cannot_be_reached(
     assert (line["status"], line["error"], line["attempts"]) == (status, code, 1)
     assert line["route"] == line["service"] == path[1:].decode()
     assert line["peer"]
+
+
+def test_a_service_that_speaks_no_tls(other: Other) -> None:
+    gateway, service, wire = other
+    wire.send(b"GET /other HTTP/1.1\r\nHost: h\r\nAccept: application/problem+json\r\n\r\n")
+    there = service.accept()
+    there.some()
+    there.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+    answer = wire.answer()
+    assert answer.status == 502
+    assert details(answer)["code"] == "upstream-tls-failed"
+    assert answer.one(b"proxy-status") == b"apigw; error=tls_protocol_error"
+    there.gone()
 
 
 def test_a_service_at_its_limit(other: Other) -> None:

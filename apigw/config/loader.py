@@ -15,7 +15,7 @@ from apigw.config.ini import CONTROL, Row, read_ini
 from apigw.config.kind import RowError
 from apigw.config.model import DiscoverySection, GatewayConfig
 from apigw.config.names import spelled
-from apigw.config.option import Option, build
+from apigw.config.option import Option, SectionKind, build
 from apigw.config.overrides import Overrides
 from apigw.config.planned import UNUSED_VARIABLES
 from apigw.config.problems import ConfigError, ConfigErrors, Origin
@@ -83,7 +83,7 @@ class _Loader:
             if draft is not None:
                 self._drafts[draft.header] = draft
         for kind in KINDS.values():
-            if not (kind.named or kind.optional):
+            if not kind.named and (not kind.optional or self._founded(kind)):
                 self._drafts.setdefault(kind.kind, Draft(kind, kind.kind, Origin(self._file)))
         discovery = self._build(self._drafts["discovery"])
         if isinstance(discovery, DiscoverySection):
@@ -96,6 +96,11 @@ class _Loader:
         if self._errors:
             raise ConfigErrors(map(self._mask, self._errors))
         return self._whole(sections)
+
+    def _founded(self, kind: SectionKind) -> bool:
+        """Whether a founding variable speaks of the section."""
+        variables = [option.variable for option in kind.options.values() if option.variable is not None]
+        return any(self._environ.get(variable.name, "").strip() for variable in variables)
 
     def _note_variable(self, header: str, key: str, variable: str) -> None:
         if secret(variable):

@@ -16,7 +16,7 @@ def test_headers(header):
         ("routes", "unknown section, did you mean [route:NAME]?"),
         ("services:user", "unknown section, did you mean [service:user]?"),
         ("hosts:a", "unknown section, did you mean [host:a]?"),
-        ("elephant", "unknown section, write one of [gateway], [listener:NAME], [admin], "),
+        ("elephant", "unknown section, write one of [gateway], [listener:NAME], "),
         ("gateway:a", "takes no name, write [gateway]"),
         ("gateway:", "takes no name, write [gateway]"),
         ("service", "needs a name, write [service:NAME]"),

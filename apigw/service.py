@@ -6,15 +6,16 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 from random import Random
 from time import monotonic, time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 from twisted.application.service import MultiService
 from twisted.internet import endpoints, error
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -56,8 +57,12 @@ from apigw.transports import accept_promptly
 from apigw.upstream.forwarder import Forwarder
 from apigw.upstream.keys import hash_key
 from apigw.upstreams import UpstreamBuilder
+from apigw.web.entrance import certificates, entrance
 from apigw.web.problem import Problem
 from apigw.web.site import ChannelSettings, Site
+
+if TYPE_CHECKING:
+    from apigw.web.tls import Certificates
 
 AUTH_PATH = "/api/v1/auth"
 """Where the founding system has its sign-in; goes to the service ``user`` unless a route says otherwise."""
@@ -109,8 +114,9 @@ class Gateway(MultiService):
         self._sites: list[Site] = []
         self._ports: list[IListeningPort] = []
         self._listening: list[str] = []
+        self._certificates: list[Certificates] = []
         for listener in config.listeners:
-            self._listen(f"listener:{listener.name}", listener.endpoint, self._core, self._routes)
+            self._open(listener)
         if config.admin is not None:
             self._listen("admin", config.admin.endpoint, *self._build_admin())
 
@@ -266,8 +272,32 @@ class Gateway(MultiService):
         allow = b", ".join([*READ, b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"])
         return Response(204, b"No Content", [(b"Date", self._date.now()), (b"Allow", allow)], b"", bodyless=True)
 
-    def _listen(self, header: str, where: ListenEndpoint, core: GatewayCore, routes: GatewayRoutes) -> None:
-        """:param header: of the section, for messages."""
+    def _open(self, listener: ListenerSection) -> None:
+        header = f"listener:{listener.name}"
+        try:
+            shown = certificates(listener, self._config.hosts)
+        except ValueError as wrong:
+            raise CannotStart(f"[{header}] certificates: {wrong}") from None
+        if shown is not None:
+            self._certificates.append(shown)
+        scheme = b"https" if listener.tls else b"http"
+        self._listen(
+            header, listener.endpoint, self._core, self._routes, scheme, lambda site: entrance(listener, shown, site)
+        )
+
+    def _listen(
+        self,
+        header: str,
+        where: ListenEndpoint,
+        core: GatewayCore,
+        routes: GatewayRoutes,
+        scheme: bytes = b"http",
+        before: Callable[[Site], IProtocolFactory] = lambda site: site,
+    ) -> None:
+        """
+        :param header: of the section, for messages.
+        :param before: what clients meet before the site.
+        """
         gateway = self._config.gateway
         settings = ChannelSettings(
             HeadLimits(size=gateway.max_header_size, line=min(8192, gateway.max_header_size)),
@@ -276,11 +306,11 @@ class Gateway(MultiService):
             gateway.keepalive_timeout,
             gateway.write_idle_timeout,
         )
-        site = Site(routes, core, settings, self._reactor)
+        site = Site(routes, core, settings, self._reactor, scheme)
         outcome: list[IListeningPort | Failure] = []
         try:
             endpoint = endpoints.serverFromString(self._reactor, str(where))
-            maybeDeferred(endpoint.listen, site).addBoth(outcome.append)
+            maybeDeferred(endpoint.listen, before(site)).addBoth(outcome.append)
         except (ValueError, TypeError) as bad:
             raise CannotStart(f"[{header}] endpoint: {where}: {bad}") from None
         port = outcome[0] if outcome else None

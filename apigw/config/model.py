@@ -14,6 +14,7 @@ from ipaddress import IPv4Network, IPv6Network
 from attrs import field, frozen
 
 from apigw.config.addresses import PEERS, PeerAddress
+from apigw.config.certificates import CERTIFICATES, CertificateFiles
 from apigw.config.checking import CHECK_PATH, STATUSES, TEXT
 from apigw.config.endpoints import ENDPOINT, ListenEndpoint, parse_endpoint, parse_port
 from apigw.config.files import CA_FILE, CERTIFICATE_FILE, LOG
@@ -30,8 +31,8 @@ from apigw.config.matching import (
 )
 from apigw.config.names import HASH_ON, NAME, SERVER_NAME
 from apigw.config.option import Variable, group, option, optional_section, section, sections
-from apigw.config.problems import Origin
 from apigw.config.origins import ALLOWED_FIELDS, ALLOWED_METHODS, FIELD_NAMES, ORIGINS
+from apigw.config.problems import Origin
 from apigw.config.retrying import BACKOFF, RETRY_METHODS, RETRY_ON
 from apigw.config.secrets import SECRET_FILE, SECRET_VARIABLE, Secret
 from apigw.config.units import (
@@ -47,14 +48,16 @@ from apigw.config.units import (
     parse_threshold,
     size_between,
 )
-from apigw.policy.paths import Rewrite
 from apigw.policy.cors import ANY, SAFE_EXPOSED
+from apigw.policy.paths import Rewrite
 
 MIN_TOKEN = 16
 """Bytes of the admin token: 64 bits even if they are only hexadecimal digits."""
 
 TOKEN68 = re.compile(rb"[A-Za-z0-9._~+/-]+=*").fullmatch
 """What follows ``Bearer`` (RFC 6750 section 2.1)."""
+
+CLIENT_AUTH = choice("none", "optional", "required")
 
 
 @frozen(kw_only=True)
@@ -137,6 +140,65 @@ class ListenerSection:
         variable=Variable("PORT", parse_port),
         help="What to listen on; port 0 lets the kernel choose.",
     )
+    tls: bool = option(SWITCH, default=False, help="Speak TLS 1.2 and 1.3 here.")
+    certificates: CertificateFiles | None = option(
+        CERTIFICATES,
+        default=None,
+        unset="none",
+        example="/etc/apigw/tls/*.pem",
+        help="The key and the chain stand in one file, or in NAME.key and NAME.crt. A client gets the one with the"
+        " name it asks for, or the first. Files that change are taken up while the gateway runs.",
+    )
+    client_auth: str = option(
+        CLIENT_AUTH,
+        default="none",
+        help="Whether a client must show a certificate; with `optional` one that can't be trusted is still refused.",
+    )
+    client_ca: str | None = option(
+        CA_FILE,
+        default=None,
+        unset="none",
+        example="/etc/apigw/tls/clients-ca.pem",
+        help="The authorities that may have signed the certificates of clients.",
+    )
+    handshake_timeout: float = option(
+        DURATION, default=10.0, help="From the accept to the end of the TLS handshake, or of a PROXY header."
+    )
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """:return: keys and messages."""
+        if self.tls and self.certificates is None:
+            yield (
+                "certificates",
+                "is missing, tls = yes needs it, write for example certificates = /etc/apigw/tls/*.pem",
+            )
+        if not self.tls and self.certificates is not None:
+            yield "certificates", "is of no use without tls = yes, add that"
+        if not self.tls and self.client_auth != "none":
+            yield "client_auth", "is of no use without tls = yes, add that"
+        yield from _client_auth_problems(self.client_auth, self.client_ca)
+
+
+@frozen(kw_only=True)
+class HostSection:
+    """What clients of one host name need beyond the listener's options; NAME is as they ask for it, without a port."""
+
+    name: str
+    client_auth: str = option(CLIENT_AUTH, default="none", help="Instead of the listener's.")
+    client_ca: str | None = option(
+        CA_FILE, default=None, unset="none", example="/etc/apigw/tls/partners-ca.pem", help="Instead of the listener's."
+    )
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """:return: keys and messages."""
+        yield from _client_auth_problems(self.client_auth, self.client_ca)
+
+
+def _client_auth_problems(mode: str, ca: str | None) -> Iterator[tuple[str, str]]:
+    if mode != "none" and ca is None:
+        yield "client_ca", f"is missing, client_auth = {mode} needs to know who may have signed"
+    if mode == "none" and ca is not None:
+        yield "client_ca", "is of no use with client_auth = none, write client_auth = required or leave it out"
 
 
 @frozen(kw_only=True)
@@ -462,52 +524,6 @@ class GraphqlSection:
 
 
 @frozen(kw_only=True)
-class DiscoverySection:
-    """Where services come from besides this file."""
-
-    environment: bool = option(
-        SWITCH,
-        default=True,
-        help="Each variable `<NAME>_SERVICE_URL` registers a service and, where no route names that, a route.",
-    )
-
-
-@frozen(kw_only=True)
-class DemoSection:
-    """Small embedded services, for a first look: peers `demo:user`, `demo:ai` and `demo:music`."""
-
-    enabled: bool = option(SWITCH, default=False, help="Start those that some service names; off in production.")
-
-
-@frozen(kw_only=True)
-class GatewayConfig:
-    """
-    All of it.
-
-    :ivar origins: where values come from, by section (as in the brackets) and key; a default has none.
-    :ivar secrets: sections and keys whose values came from variables with secret names, so that they aren't shown.
-    :ivar unused: names of environment variables that are set and that this version makes no use of.
-    """
-
-    gateway: GatewaySection = section("gateway", GatewaySection)
-    listeners: tuple[ListenerSection, ...] = sections("listener", ListenerSection, "public")
-    admin: AdminSection | None = optional_section("admin", AdminSection)
-    services: tuple[ServiceSection, ...] = sections("service", ServiceSection, "user")
-    routes: tuple[RouteSection, ...] = sections("route", RouteSection, "users")
-    graphql: GraphqlSection = section("graphql", GraphqlSection)
-    discovery: DiscoverySection = section("discovery", DiscoverySection)
-    demo: DemoSection = section("demo", DemoSection)
-    origins: Mapping[tuple[str, str], Origin] = field(factory=dict, eq=False, repr=False)
-    secrets: frozenset[tuple[str, str]] = field(default=frozenset(), eq=False, repr=False)
-    unused: tuple[str, ...] = field(default=(), eq=False)
-
-    def service(self, name: str) -> ServiceSection:
-        """:raises KeyError: there is none of that name."""
-        for service in self.services:
-            if service.name == name:
-                return service
-        raise KeyError(name)
-@frozen(kw_only=True)
 class CorsSection:
     """
     Which pages of other origins may read answers. Without this section that is the services' affair; with it the
@@ -555,4 +571,51 @@ class CorsSection:
                     yield key, "'*' means nothing together with credentials = yes, name each"
 
 
+@frozen(kw_only=True)
+class DiscoverySection:
+    """Where services come from besides this file."""
+
+    environment: bool = option(
+        SWITCH,
+        default=True,
+        help="Each variable `<NAME>_SERVICE_URL` registers a service and, where no route names that, a route.",
+    )
+
+
+@frozen(kw_only=True)
+class DemoSection:
+    """Small embedded services, for a first look: peers `demo:user`, `demo:ai` and `demo:music`."""
+
+    enabled: bool = option(SWITCH, default=False, help="Start those that some service names; off in production.")
+
+
+@frozen(kw_only=True)
+class GatewayConfig:
+    """
+    All of it.
+
+    :ivar origins: where values come from, by section (as in the brackets) and key; a default has none.
+    :ivar secrets: sections and keys whose values came from variables with secret names, so that they aren't shown.
+    :ivar unused: names of environment variables that are set and that this version makes no use of.
+    """
+
+    gateway: GatewaySection = section("gateway", GatewaySection)
+    listeners: tuple[ListenerSection, ...] = sections("listener", ListenerSection, "public")
+    hosts: tuple[HostSection, ...] = sections("host", HostSection, "secure.example.com")
+    admin: AdminSection | None = optional_section("admin", AdminSection)
+    services: tuple[ServiceSection, ...] = sections("service", ServiceSection, "user")
+    routes: tuple[RouteSection, ...] = sections("route", RouteSection, "users")
+    graphql: GraphqlSection = section("graphql", GraphqlSection)
     cors: CorsSection | None = optional_section("cors", CorsSection)
+    discovery: DiscoverySection = section("discovery", DiscoverySection)
+    demo: DemoSection = section("demo", DemoSection)
+    origins: Mapping[tuple[str, str], Origin] = field(factory=dict, eq=False, repr=False)
+    secrets: frozenset[tuple[str, str]] = field(default=frozenset(), eq=False, repr=False)
+    unused: tuple[str, ...] = field(default=(), eq=False)
+
+    def service(self, name: str) -> ServiceSection:
+        """:raises KeyError: there is none of that name."""
+        for service in self.services:
+            if service.name == name:
+                return service
+        raise KeyError(name)

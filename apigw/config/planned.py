@@ -7,16 +7,7 @@ from __future__ import annotations
 
 PLANNED: dict[str, tuple[str, ...]] = {
     "gateway": ("maintenance",),
-    "listener": (
-        "tls",
-        "certificates",
-        "client_auth",
-        "client_ca",
-        "handshake_timeout",
-        "http2",
-        "proxy_protocol",
-    ),
-    "host": ("client_auth", "client_ca"),
+    "listener": ("http2", "proxy_protocol"),
     "service": ("maintenance",),
     "route": (
         "version",
@@ -77,7 +68,7 @@ PLANNED: dict[str, tuple[str, ...]] = {
 }
 """Keys by kind of section; ``*`` stands for any word. A kind that the model doesn't have is planned as a whole."""
 
-PLANNED_NAMED = ("host", "stage")
+PLANNED_NAMED = ("stage",)
 """Kinds of those planned as a whole whose sections have names."""
 
 UNUSED_VARIABLES = (

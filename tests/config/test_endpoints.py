@@ -67,7 +67,7 @@ def test_sockets_of_systemd(text):
         ("tcp:80:interface=1.2.3", "interface '1.2.3' is not an address to listen on, such as 127.0.0.1"),
         ("tcp:80:a:1:b", "has more arguments than tcp takes"),
         ("tcp:80\\", "ends with a backslash"),
-        ("ssl:8443", "'ssl:8443' is not a plain endpoint, write tcp:PORT; TLS listeners are not supported"),
+        ("ssl:8443", "'ssl:8443' is not a plain endpoint, write tcp:PORT, and tls = yes"),
         ("haproxy:tcp:80", "the PROXY protocol is not supported by this version"),
         ("unix:", "'unix:' has no path, write for example unix:/run/apigw.sock"),
         ("unix:/s:mode=rw", "mode 'rw' is not a file mode, such as 660"),

@@ -16,7 +16,7 @@ FILE = ROOT / reference.INI
 PAGE = ROOT / reference.PAGE
 
 OPTIONS = [option for kind in KINDS.values() for option in kind.options.values()]
-NEEDS_A_FILE = {"tls.ca", "tls.client_cert", "token_file"}
+NEEDS_A_FILE = {"tls.ca", "tls.client_cert", "token_file", "certificates", "client_ca"}
 
 
 def test_the_reference_file_is_current():

@@ -1,0 +1,134 @@
+"""
+How many requests may come in which time: the generic cell rate algorithm, for several quotas at once.
+
+Source: ITU-T I.371 annex A, virtual scheduling. All that is kept of a key is the time at which its quota would be whole
+again, so a key that was not heard of for that long need not be kept at all.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from math import inf
+from typing import NamedTuple
+
+CAPACITY = 100_000
+"""Keys kept in memory: some 15 MiB."""
+
+_CLOSE = 1e-6
+"""Seconds by which a request may be too early, for sums of floats aren't exact."""
+
+
+class Quota:
+    """
+    :param name: of the policy, as clients see it: visible ASCII without quotes and backslashes.
+    :param count: requests in ``period``; 1 or more.
+    :param period: seconds.
+    :param burst: requests that may come at once; 1 or more.
+
+    :ivar interval: seconds in which one request's worth comes back.
+    :ivar window: seconds in which all of ``burst`` comes back.
+    """
+
+    __slots__ = ("burst", "interval", "name", "window")
+
+    def __init__(self, name: str, count: int, period: float, burst: int) -> None:
+        if count < 1 or burst < 1 or not 0 < period < inf:
+            raise ValueError(f"{count} in {period} s with a burst of {burst} is no quota")
+        self.name = name
+        self.burst = burst
+        self.interval = period / count
+        self.window = self.interval * burst
+
+
+class Standing(NamedTuple):
+    """
+    What is left of a quota.
+
+    :ivar remaining: requests of cost 1 that may come now.
+    :ivar reset: seconds until the quota is whole again.
+    """
+
+    quota: Quota
+    remaining: int
+    reset: float
+
+
+class Verdict(NamedTuple):
+    """
+    :ivar wait: 0.0 where the request may go on, else the seconds after which it could.
+    :ivar quota: the one that takes longest, None where the request may go on.
+    :ivar standings: of each quota that was asked, in their order, after the request.
+    """
+
+    wait: float
+    quota: Quota | None
+    standings: tuple[Standing, ...]
+
+
+Spend = tuple[Quota, str]
+"""A quota, and the key that spends from it; keys of one store must tell quotas apart where these aren't shared."""
+
+
+class LocalQuotas:
+    """
+    The keys of one process.
+
+    :param capacity: keys kept; the one that was asked for longest ago goes first.
+    """
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        if capacity < 1:
+            raise ValueError("keys must have room for one")
+        self._capacity = capacity
+        self._whole_at: OrderedDict[str, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._whole_at)
+
+    def take(self, now: float, spends: Sequence[Spend], cost: float = 1.0) -> Verdict:
+        """
+        Spend ``cost`` from each quota, or nothing from any.
+
+        :param now: seconds of a clock that doesn't jump; going backwards counts as standing still, key by key.
+        :param spends: no key twice.
+        :raises ValueError: ``cost`` exceeds a burst, so no wait would ever do.
+        """
+        whole_at = self._whole_at
+        after: list[float] = []
+        wait = 0.0
+        tightest = None
+        for quota, key in spends:
+            due = whole_at.get(key, now)
+            if due < now:
+                due = now
+            due += cost * quota.interval
+            after.append(due)
+            late = due - now - quota.window
+            if late > _CLOSE:
+                if cost > quota.burst:
+                    raise ValueError(f"a cost of {cost} is more than a burst of {quota.burst}")
+                if late > wait:
+                    wait, tightest = late, quota
+        if tightest is not None:
+            return Verdict(wait, tightest, self._standings(now, spends))
+        standings = []
+        for (quota, key), due in zip(spends, after):  # noqa: B905 (made of the same; strict takes a tenth of the time)
+            whole_at[key] = due
+            whole_at.move_to_end(key)
+            reset = due - now
+            standings.append(Standing(quota, int((quota.window - reset + _CLOSE) / quota.interval), reset))
+        while len(whole_at) > self._capacity:
+            whole_at.popitem(last=False)
+        return Verdict(0.0, None, tuple(standings))
+
+    def _standings(self, now: float, spends: Sequence[Spend]) -> tuple[Standing, ...]:
+        """As it is; nothing is spent. Whoever is refused stays known, however many others come."""
+        standings = []
+        for quota, key in spends:
+            reset = max(self._whole_at.get(key, now) - now, 0.0)
+            if reset:
+                self._whole_at.move_to_end(key)
+            remaining = max(int((quota.window - reset + _CLOSE) / quota.interval), 0)
+            standings.append(Standing(quota, remaining, reset))
+        return tuple(standings)

@@ -1,0 +1,53 @@
+"""
+How a client is told of its limits.
+
+Sources: draft-ietf-httpapi-ratelimit-headers-10 (RateLimit, RateLimit-Policy, as structured fields by RFC 9651); the
+triple X-RateLimit-*, as GitHub and express-rate-limit send it, with the reset in seconds since 1970.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+
+from apigw.policy.gcra import Quota, Standing
+
+
+def whole_seconds(wait: float) -> int:
+    """What Retry-After says: rounded up, and never 0 (RFC 9110 section 10.2.3)."""
+    return max(1, ceil(wait - 1e-6))
+
+
+def policy_item(quota: Quota) -> bytes:
+    """A quota's item in RateLimit-Policy: what may come at once, and the seconds in which all of that comes back."""
+    return b'"%b";q=%d;w=%d' % (quota.name.encode("ascii"), quota.burst, whole_seconds(quota.window))
+
+
+def draft(standings: Sequence[Standing]) -> bytes:
+    """Both fields, as lines."""
+    policies = b", ".join([policy_item(standing.quota) for standing in standings])
+    left = b", ".join(
+        [
+            b'"%b";r=%d;t=%d' % (quota.name.encode("ascii"), remaining, ceil(reset - 1e-6))
+            for quota, remaining, reset in standings
+        ]
+    )
+    return b"RateLimit-Policy: %b\r\nRateLimit: %b\r\n" % (policies, left)
+
+
+def legacy(standings: Sequence[Standing], epoch: float) -> bytes:
+    """
+    The triple, of the quota of which the least is left.
+
+    :param epoch: seconds since 1970.
+    """
+    quota, remaining, reset = min(standings, key=_share)
+    return b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n" % (
+        quota.burst,
+        remaining,
+        ceil(epoch + reset),
+    )
+
+
+def _share(standing: Standing) -> tuple[float, float]:
+    return standing.remaining / standing.quota.burst, -standing.reset

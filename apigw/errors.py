@@ -178,6 +178,14 @@ class RequestTimeout(ClientError):
     title = "The request took too long to arrive"
 
 
+class Misdirected(ClientError):
+    """The connection is not one for this host (RFC 9110 section 15.5.20)."""
+
+    status = 421
+    code = "misdirected-request"
+    title = "The request belongs on another connection"
+
+
 class BodyTooLarge(ClientError):
     status = 413
     code = "body-too-large"

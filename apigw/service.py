@@ -45,6 +45,7 @@ from apigw.routes import GatewayRoutes, Place
 from apigw.routing import RouteMatch, RouteTable
 from apigw.stages.access_log import AccessLog
 from apigw.stages.body_limit import BodyLimit
+from apigw.stages.client_certificate import CertificateFields, ClientAuthChecked
 from apigw.stages.cors import CrossOrigin
 from apigw.stages.metrics import Metrics
 from apigw.stages.origin import Origin
@@ -57,7 +58,7 @@ from apigw.transports import accept_promptly
 from apigw.upstream.forwarder import Forwarder
 from apigw.upstream.keys import hash_key
 from apigw.upstreams import UpstreamBuilder
-from apigw.web.entrance import certificates, entrance
+from apigw.web.entrance import certificates, entrance, host_auths
 from apigw.web.problem import Problem
 from apigw.web.site import ChannelSettings, Site
 
@@ -207,6 +208,9 @@ class Gateway(MultiService):
         stages.append(Origin(Forwarding(self._config.gateway.trusted_proxies)))
         if self._config.cors is not None:
             stages.append(self._cross_origin(self._config.cors))
+        hosts = host_auths(self._config.hosts)
+        if any(auth.asks for auth in hosts.values()):
+            stages.append(ClientAuthChecked(hosts))
         return stages
 
     def _cross_origin(self, cors: CorsSection) -> CrossOrigin:
@@ -247,6 +251,8 @@ class Gateway(MultiService):
         template = None if route.rewrite is None else str(route.rewrite)
         rewrite = Rewrite(str(route.path), route.strip_prefix, template)
         across = self._forwarder(route.service, rewrite, route.timeout.total)
+        if self._config.service(route.service).client_certificate:
+            stages = [*stages, CertificateFields()]
         return Route(route.name, route.service, self._limited(stages, cap), across)
 
     def _forwarder(self, name: str, rewrite: Rewrite, total: float | None = None) -> Forwarder:
@@ -333,8 +339,10 @@ class Gateway(MultiService):
         lean(self._reactor)
         for check in self._builder.checks:
             check.start()
+        for shown in self._certificates:
+            shown.watch(self._reactor)
         for number in (signal.SIGHUP, signal.SIGUSR1):
-            signal.signal(number, self._reopen_logs)
+            signal.signal(number, self._reread)
         self._reactor.callWhenRunning(self._take_stop_signals)
         for header, port in zip(self._listening, self._ports, strict=True):
             self._log.info("[{header}] {address}", header=header, address=port.getHost())
@@ -369,6 +377,8 @@ class Gateway(MultiService):
             self._metrics.lag.stop()
         for check in self._builder.checks:
             check.stop()
+        for shown in self._certificates:
+            shown.unwatch()
         for upstream in self._upstreams.values():
             upstream.abort()
         if self._lines is not None:
@@ -393,9 +403,13 @@ class Gateway(MultiService):
             self._draining = True  # before the reactor comes to stopService, for the next signal may be due as well
             self._reactor.stop()
 
-    def _reopen_logs(self, *_: object) -> None:
+    def _reread(self, number: int, _: object) -> None:
+        """The log file is reopened, for it may have been moved away, and certificates are read again."""
         if self._lines is not None:
             self._reactor.callFromThread(self._lines.reopen)
+        if number == signal.SIGHUP:
+            for shown in self._certificates:
+                self._reactor.callFromThread(shown.reload, True)
 
     def _uptime(self) -> float:
         return monotonic() - self._started

@@ -425,6 +425,12 @@ class ServiceSection:
     preserve_host: bool = option(
         SWITCH, default=True, help="Send the client's `Host` on; else the host and port of the peer."
     )
+    client_certificate: bool = option(
+        SWITCH,
+        default=False,
+        help="Send `X-Client-Cert-Subject` (RFC 4514) and `X-Client-Cert-Fingerprint` (SHA-256, hexadecimal) of the"
+        " certificate that the client has shown.",
+    )
     max_connections: int = option(integer(1, 65535), default=100, help="Connections to each peer.")
     max_queue: int = option(
         integer(0, 1_000_000), default=200, help="Requests that wait for a connection; 503 for one more."

@@ -38,7 +38,7 @@ IDENTITY = frozenset(
 )
 """Fields by which a service knows what the gateway vouches for; a client's copies are never passed on."""
 
-IDENTITY_PREFIXES = (b"x-user-", b"x-gateway-", b"x-forwarded-")
+IDENTITY_PREFIXES = (b"x-user-", b"x-gateway-", b"x-forwarded-", b"x-client-cert-")
 """The same, for whole families."""
 
 DIVERTING = frozenset((b"proxy", b"x-original-url", b"x-rewrite-url"))

@@ -14,7 +14,8 @@ from typing import Any
 from attrs import frozen
 from OpenSSL import SSL
 from OpenSSL.crypto import X509, PKey
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IReactorTime
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -48,6 +49,9 @@ VERIFY = {
 
 WARN_BEFORE = 14 * 86400.0
 """Seconds before a certificate expires from which on that is told; who renews by program does so a month before."""
+
+LOOK_EVERY = 5.0
+"""Seconds between looks at the files; a look costs some 10 us a file."""
 
 Stamp = tuple[Any, ...]
 
@@ -93,6 +97,7 @@ class Certificates:
         self._seconds = seconds
         self._refused: dict[Path, Stamp] = {}
         self._told: set[tuple[str, float]] = set()
+        self._looking: LoopingCall | None = None
         paths = {auth.ca for auth in (auths.default, *auths.hosts.values()) if auth.ca is not None}
         self._authorities = {path: self._load_authorities(Path(path)) for path in sorted(paths)}
         self._shown = {path: self._load(path) for path in files.paths()}
@@ -103,6 +108,22 @@ class Certificates:
     def expiries(self) -> dict[str, float]:
         """When the certificates in use expire, in seconds since the epoch, by the paths of their files."""
         return {shown.pair.path: shown.pair.expires for shown in self._shown.values()}
+
+    def watch(self, clock: IReactorTime) -> None:
+        """Look every now and then whether files have changed."""
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = clock
+        self._looking.start(LOOK_EVERY, now=False)
+
+    def unwatch(self) -> None:
+        if self._looking is not None and self._looking.running:
+            self._looking.stop()
+
+    def _look(self) -> None:
+        try:
+            self.reload()
+        except Exception:  # or it would never look again
+            self._log.failure("[listener:{name}] certificates", name=self._listener)
 
     # -- files -----------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from apigw.config.model import (
 )
 from apigw.config.option import section_kinds
 from apigw.config.problems import DEFAULT, ConfigError, Origin, did_you_mean
+from apigw.config.tokens import JwtSection, TokenIssuer
 
 S = TypeVar("S")
 
@@ -60,6 +61,7 @@ def check(found: Found) -> Iterator[ConfigError]:
     yield from _demo(found)
     yield from _listeners(found)
     yield from _routes(found)
+    yield from _tokens(found)
 
 
 def _references(found: Found) -> Iterator[ConfigError]:
@@ -122,3 +124,29 @@ def _routes(found: Found) -> Iterator[ConfigError]:
                 message = f"{str(route.path)!r} matches the same requests as {place}, change one of the two"
                 yield found.error(header, "path", message)
                 break
+
+
+def _tokens(found: Found) -> Iterator[ConfigError]:
+    """Issuers without keys or that can't be told apart, routes that need one, tokens that would stand in the log."""
+    issuers: list[tuple[str, TokenIssuer]] = list(found.of(TokenIssuer))
+    wanting = [(header, route) for header, route in found.of(RouteSection) if route.auth != "none"]
+    with_keys = [(header, issuer) for header, issuer in issuers if issuer.sources]
+    several = len(with_keys) > 1
+    first: dict[str | None, str] = {}
+    for header, issuer in issuers:
+        if not issuer.sources:
+            if (header != "jwt" and with_keys) or (wanting and not with_keys):
+                message = "is missing, write this or jwks_file, public_key_file, secret_env or secret_file"
+                yield found.error(header, "jwks_url", message)
+        elif several and issuer.issuer is None:
+            yield found.error(header, "issuer", "is missing, each of several issuers needs it")
+        elif first.setdefault(issuer.issuer, header) != header:
+            place = found.place(first[issuer.issuer], "issuer")
+            yield found.error(header, "issuer", f"{issuer.issuer!r} is that of {place} too, change one of the two")
+    if not (found.names["jwt"] or found.names["issuer"]):
+        for header, route in wanting:
+            yield found.error(header, "auth", f"{route.auth} needs to know who issues tokens, add [jwt]")
+    if any(gateway.log_query == "full" for _, gateway in found.of(GatewaySection)):
+        for header, section in found.of(JwtSection):
+            if section.token.query is not None:
+                yield found.error(header, "token.query", "would stand in the log, take log_query = full away")

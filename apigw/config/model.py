@@ -35,6 +35,7 @@ from apigw.config.origins import ALLOWED_FIELDS, ALLOWED_METHODS, FIELD_NAMES, O
 from apigw.config.problems import Origin
 from apigw.config.retrying import BACKOFF, RETRY_METHODS, RETRY_ON
 from apigw.config.secrets import SECRET_FILE, SECRET_VARIABLE, Secret
+from apigw.config.tokens import ROLES, SCOPES, IdentitySection, IssuerSection, JwtSection
 from apigw.config.units import (
     DURATION,
     NETWORK,
@@ -502,9 +503,24 @@ class RouteSection:
         example="10MiB",
         help="Bytes of the body of a request; 413 past it. `0` is no cap.",
     )
+    auth: str = option(
+        choice("none", "optional", "required"),
+        default="none",
+        help="Whether a token is needed. With `optional` who has none that is valid is a guest; with `none` no token is"
+        " looked at.",
+    )
+    roles: tuple[str, ...] = option(
+        ROLES, default=(), unset="any", example="admin, editor", help="One of them is needed; 403 without."
+    )
+    scopes: tuple[str, ...] = option(
+        SCOPES, default=(), unset="any", example="read:users", help="All of them are needed; 403 without."
+    )
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """:return: keys and messages."""
+        for key in ("roles", "scopes"):
+            if getattr(self, key) and self.auth != "required":
+                yield key, "needs auth = required, add that"
         if self.strip_prefix is not None and self.rewrite is not None:
             yield "rewrite", "strip_prefix is there too, keep one of the two"
         for key, value in (("strip_prefix", self.strip_prefix), ("rewrite", self.rewrite)):
@@ -613,6 +629,9 @@ class GatewayConfig:
     routes: tuple[RouteSection, ...] = sections("route", RouteSection, "users")
     graphql: GraphqlSection = section("graphql", GraphqlSection)
     cors: CorsSection | None = optional_section("cors", CorsSection)
+    jwt: JwtSection | None = optional_section("jwt", JwtSection)
+    issuers: tuple[IssuerSection, ...] = sections("issuer", IssuerSection, "partner")
+    identity: IdentitySection | None = optional_section("identity", IdentitySection)
     discovery: DiscoverySection = section("discovery", DiscoverySection)
     demo: DemoSection = section("demo", DemoSection)
     origins: Mapping[tuple[str, str], Origin] = field(factory=dict, eq=False, repr=False)

@@ -13,9 +13,6 @@ PLANNED: dict[str, tuple[str, ...]] = {
         "version",
         "split",
         "mirror",
-        "auth",
-        "roles",
-        "scopes",
         "limit.ip",
         "limit.user",
         "limit.route",
@@ -32,22 +29,6 @@ PLANNED: dict[str, tuple[str, ...]] = {
         "stages",
         "enforce",
     ),
-    "jwt": (
-        "algorithms",
-        "jwks_url",
-        "jwks_file",
-        "secret_env",
-        "public_key_file",
-        "issuer",
-        "audience",
-        "leeway",
-        "claims.user",
-        "claims.roles",
-        "claims.scopes",
-        "jwks_refresh",
-        "jwks_min_interval",
-    ),
-    "identity": ("sign", "secret_env"),
     "limits": ("ip", "user", "store", "redis_url_env", "redis_deadline", "headers"),
     "versioning": ("sources", "default", "*.deprecated", "*.sunset"),
     "graphql": (
@@ -72,8 +53,6 @@ PLANNED_NAMED = ("stage",)
 """Kinds of those planned as a whole whose sections have names."""
 
 UNUSED_VARIABLES = (
-    "JWT_SECRET",
-    "INTERNAL_SERVICE_SECRET",
     "RATE_LIMIT_MAX_REQUESTS",
     "RATE_LIMIT_WINDOW_MS",
     "RATE_LIMIT_AUTH_MAX",

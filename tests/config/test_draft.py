@@ -22,7 +22,7 @@ def test_headers(header):
         ("service", "needs a name, write [service:NAME]"),
         ("service:", "needs a name, write [service:NAME]"),
         ("service:a b", "'a b' is not a name"),
-        ("jwt", "is not supported by this version, leave the section out"),
+        ("limits", "is not supported by this version, leave the section out"),
         ("DEFAULT", "unknown section"),
     ],
 )
@@ -40,7 +40,7 @@ def test_what_is_no_header(header, said):
         ("service", "retry.attempt", "unknown key, did you mean retry.attempts?"),
         ("demo", "strip_prefix", "unknown key, it belongs into [route:NAME]"),
         ("demo", "x", "unknown key, there are enabled"),
-        ("route", "auth", "is not supported by this version, leave it out"),
+        ("route", "cache", "is not supported by this version, leave it out"),
     ],
 )
 def test_what_is_said_of_an_unknown_key(kind, key, said):

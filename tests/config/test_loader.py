@@ -278,8 +278,8 @@ def test_a_variable_replaces_what_is_wrong_in_the_file():
 
 
 def test_a_wrong_variable_is_named():
-    assert problems(USER + ROUTE, {"APIGW__ROUTE_USERS__METHODS": "get", "APIGW__ROUTE_USERS__AUTH": "yes"}) == [
-        "$APIGW__ROUTE_USERS__AUTH: [route:users] auth: is not supported by this version, leave it out",
+    assert problems(USER + ROUTE, {"APIGW__ROUTE_USERS__METHODS": "get", "APIGW__ROUTE_USERS__CACHE": "yes"}) == [
+        "$APIGW__ROUTE_USERS__CACHE: [route:users] cache: is not supported by this version, leave it out",
         "$APIGW__ROUTE_USERS__METHODS: [route:users] methods: 'get' is not in capitals, write GET",
     ]
 
@@ -372,10 +372,12 @@ def test_wrong_urls_name_the_variable():
 
 
 def test_the_other_founding_variables():
-    config = load(None, {"BODY_SIZE_LIMIT": "2mb", "SHUTDOWN_TIMEOUT_MS": "1500", "JWT_SECRET": "x", "REDIS_URL": ""})
+    config = load(
+        None, {"BODY_SIZE_LIMIT": "2mb", "SHUTDOWN_TIMEOUT_MS": "1500", "RATE_LIMIT_AUTH_MAX": "x", "REDIS_URL": ""}
+    )
     assert config.gateway.max_body == 2 * 1024**2
     assert config.gateway.drain_timeout == 1.5
-    assert config.unused == ("JWT_SECRET",)
+    assert config.unused == ("RATE_LIMIT_AUTH_MAX",)
 
 
 def test_the_file_comes_before_the_founding_variables():

@@ -16,7 +16,16 @@ FILE = ROOT / reference.INI
 PAGE = ROOT / reference.PAGE
 
 OPTIONS = [option for kind in KINDS.values() for option in kind.options.values()]
-NEEDS_A_FILE = {"tls.ca", "tls.client_cert", "token_file", "certificates", "client_ca"}
+NEEDS_A_FILE = {
+    "tls.ca",
+    "tls.client_cert",
+    "token_file",
+    "certificates",
+    "client_ca",
+    "jwks_file",
+    "public_key_file",
+    "secret_file",
+}
 
 
 def test_the_reference_file_is_current():
@@ -64,7 +73,7 @@ def test_the_reference_file_says_the_defaults():
 
 def test_the_examples_are_right():
     text = re.sub(r"^; ([a-z0-9_.]+ = )", r"\1", FILE.read_text(), flags=re.MULTILINE)
-    for key in (*NEEDS_A_FILE, "token_env", "rewrite"):
+    for key in (*NEEDS_A_FILE, "token_env", "secret_env", "rewrite", "sign", "roles", "scopes"):
         text = re.sub(rf"^{re.escape(key)} = .*\n", "", text, flags=re.MULTILINE)
     config = loads(text, "examples", {})
     assert config.routes[0].strip_prefix == "/api/v1"

@@ -41,7 +41,7 @@ def told(service: ServiceState) -> dict[str, object]:
 
 def whole(service: ServiceState) -> dict[str, object]:
     """What operators may know of a service."""
-    peers = [asdict(peer) | {"usable": peer.usable} for peer in service.peers]
+    peers = [asdict(peer, recurse=False) | {"usable": peer.usable} for peer in service.peers]
     return {"name": service.name, "status": service.status, "waiting": service.waiting, "peers": peers}
 
 

@@ -39,13 +39,13 @@ class Cell:
 
     def samples(self, name: str, labels: dict[str, str]) -> list[Sample]:
         """All of one moment; empty where nothing was counted."""
+        if not any(self.counts):
+            return []
         total = 0
         found = []
         for bound, count in zip(_texts(self.bounds), self.counts, strict=True):
             total += count
             found.append(Sample(f"{name}_bucket", {**labels, "le": bound}, float(total)))
-        if not total:
-            return []
         found.append(Sample(f"{name}_count", labels, float(total)))
         found.append(Sample(f"{name}_sum", labels, self.sum))
         return found

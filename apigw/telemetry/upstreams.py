@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from attrs import frozen
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
+from apigw.telemetry.cells import family
+
+Values = Sequence[tuple[str, float]]
 
 STATES = ("closed", "half_open", "open", "forced_closed", "forced_open")
 """Of a breaker."""
@@ -82,39 +87,73 @@ class UpstreamMetrics(Collector):
         self._states = states
 
     def collect(self) -> Iterator[Metric]:
-        of_peer = ("service", "peer")
-        up = GaugeMetricFamily("apigw_upstream_up", "Some peer of the service gets requests.", labels=("service",))
-        queue = GaugeMetricFamily(
-            "apigw_upstream_queue_length", "Requests that wait for a connection to the service.", labels=("service",)
+        states = self._states()
+        yield _of_services("up", "Some peer of the service gets requests.", states, lambda one: one.up)
+        yield _of_services(
+            "queue_length", "Requests that wait for a connection to the service.", states, lambda one: one.waiting
         )
-        connections = GaugeMetricFamily(
-            "apigw_upstream_connections", "Connections to the peer, by state.", labels=(*of_peer, "state")
+        yield _of_peers("connections", "Connections to the peer, by state.", states, _connections)
+        yield _of_peers(
+            "active_requests", "Requests under way at the peer.", states, lambda peer: [("", float(peer.active))]
         )
-        active = GaugeMetricFamily("apigw_upstream_active_requests", "Requests under way at the peer.", labels=of_peer)
-        healthy = GaugeMetricFamily(
-            "apigw_upstream_peer_healthy", "What active checks say; not there where there are none.", labels=of_peer
+        yield _of_peers(
+            "peer_healthy",
+            "What active checks say; not there where there are none.",
+            states,
+            lambda peer: [] if peer.healthy is None else [("", float(peer.healthy))],
         )
-        ejected = GaugeMetricFamily(
-            "apigw_upstream_peer_ejected", "The peer's answers failed, so it is out for a while.", labels=of_peer
+        yield _of_peers(
+            "peer_ejected",
+            "The peer's answers failed, so it is out for a while.",
+            states,
+            lambda peer: [("", float(peer.ejected))],
         )
-        breaker = GaugeMetricFamily(
-            "apigw_upstream_breaker_state", "1 for the state that the peer's breaker is in.", labels=(*of_peer, "state")
+        yield _of_peers("breaker_state", "1 for the state that the peer's breaker is in.", states, _breaker)
+        yield _of_peers(
+            "breaker_trips",
+            "How often the peer's breaker tripped.",
+            states,
+            lambda peer: [("", float(peer.opened))],
+            "counter",
         )
-        opened = Metric("apigw_upstream_breaker_trips", "How often the peer's breaker tripped.", "counter")
-        for service in self._states():
-            up.add_metric((service.name,), service.up)
-            queue.add_metric((service.name,), service.waiting)
+
+
+def _connections(peer: PeerState) -> Values:
+    return [("busy", float(peer.busy)), ("idle", float(peer.idle))]
+
+
+def _breaker(peer: PeerState) -> Values:
+    return [(state, float(peer.breaker == state)) for state in STATES]
+
+
+def _of_services(
+    name: str, documentation: str, states: Sequence[ServiceState], value: Callable[[ServiceState], float]
+) -> Metric:
+    name = f"apigw_upstream_{name}"
+    return family(
+        name,
+        "gauge",
+        documentation,
+        lambda: (Sample(name, {"service": one.name}, float(value(one))) for one in states),
+    )
+
+
+def _of_peers(
+    name: str,
+    documentation: str,
+    states: Sequence[ServiceState],
+    values: Callable[[PeerState], Values],
+    kind: str = "gauge",
+) -> Metric:
+    """:param values: each with its state, which is a label unless it is empty."""
+    name = f"apigw_upstream_{name}"
+    sample = f"{name}_total" if kind == "counter" else name
+
+    def samples() -> Iterator[Sample]:
+        for service in states:
             for peer in service.peers:
-                key = (service.name, peer.name)
-                connections.add_metric((*key, "busy"), peer.busy)
-                connections.add_metric((*key, "idle"), peer.idle)
-                active.add_metric(key, peer.active)
-                ejected.add_metric(key, peer.ejected)
-                if peer.healthy is not None:
-                    healthy.add_metric(key, peer.healthy)
-                for state in STATES:
-                    breaker.add_metric((*key, state), peer.breaker == state)
-                opened.add_sample(
-                    "apigw_upstream_breaker_trips_total", dict(zip(of_peer, key, strict=True)), peer.opened
-                )
-        yield from (up, queue, connections, active, healthy, ejected, breaker, opened)
+                for state, value in values(peer):
+                    labels = {"service": service.name, "peer": peer.name}
+                    yield Sample(sample, labels | {"state": state} if state else labels, value)
+
+    return family(name, kind, documentation, samples)

@@ -1,0 +1,124 @@
+"""Asks a source again and again, for as long as the gateway runs, and passes on what changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from apigw.upstream.discovery.source import Found, Source, SourceFailed
+
+JITTER = 0.1
+"""Part of a pause by which it may be longer, so that many gateways don't ask in step; never shorter than the TTL."""
+
+FIRST_RETRY = 1.0
+LAST_RETRY = 30.0
+"""Seconds between attempts while a source fails; they double from the first to the second."""
+
+Changed = Callable[[tuple[Found, ...]], object]
+
+
+class Watch(Service):
+    """
+    Never two questions at once, whatever the source or ``changed`` raises. While the source fails or finds nothing, the
+    last good list stays in force, which is said once.
+
+    :param changed: called with all addresses, first when the source answers, then when they differ.
+    :param seconds: monotonic.
+
+    :ivar found: the last good list, empty before there was one.
+    :ivar answered: when the source last gave a list, None before it did.
+    :ivar failing_since: when it began to fail, None while it doesn't; both by ``seconds``.
+    :ivar failures: how often it failed in all.
+    :ivar last_error: why it failed last, for operators; stays when it is over.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, source: Source, changed: Changed, clock: Any, seconds: Callable[[], float], chance: Random
+    ) -> None:
+        self.source = source
+        self._changed = changed
+        self._clock = clock
+        self._seconds = seconds
+        self._chance = chance
+        self._run: Deferred[None] | None = None
+        self._in_a_row = 0
+        self.found: tuple[Found, ...] = ()
+        self.answered: float | None = None
+        self.failing_since: float | None = None
+        self.failures = 0
+        self.last_error = ""
+
+    def startService(self) -> None:
+        """Ask at once: what needs no waiting, such as the hosts file, is there on return."""
+        super().startService()
+        self._run = Deferred.fromCoroutine(self._watch())
+
+    def stopService(self) -> Deferred[None] | None:
+        """:return: fires when the question under way has been given up."""
+        super().stopService()
+        run, self._run = self._run, None
+        if run is not None:
+            run.cancel()
+        return run
+
+    async def _watch(self) -> None:
+        try:
+            while self.running:
+                pause = await self._ask()
+                if self.running:
+                    await deferLater(self._clock, pause * (1.0 + JITTER * self._chance.random()))
+        except CancelledError:
+            if self.running:
+                raise
+
+    async def _ask(self) -> float:
+        """:return: seconds until the next question."""
+        try:
+            answer = await self.source.fetch()
+            if not answer.found:
+                raise SourceFailed("found no address")
+        except Exception as error:
+            if not self.running:
+                return 0.0
+            return self._failed(error)
+        self._answered(answer.found)
+        return answer.ttl
+
+    def _answered(self, found: tuple[Found, ...]) -> None:
+        self.answered = self._seconds()
+        if self.failing_since is not None:
+            self._log.info("{source} answers again", source=self.source.label)
+        self.failing_since = None
+        self._in_a_row = 0
+        found = tuple(sorted(set(found), key=lambda one: (one.key, one.weight)))
+        if found == self.found:
+            return
+        self.found = found
+        try:
+            self._changed(found)
+        except Exception:
+            self._log.failure("the addresses from {source} could not be taken", source=self.source.label)
+
+    def _failed(self, error: Exception) -> float:
+        """:return: seconds until the next attempt."""
+        self.failures += 1
+        self.last_error = str(error) if isinstance(error, SourceFailed) else f"{type(error).__name__}: {error}"
+        if self.failing_since is None:
+            self.failing_since = self._seconds()
+            self._log.warn(
+                "{source} fails: {error}; {kept}",
+                source=self.source.label,
+                error=self.last_error,
+                kept=f"its last {len(self.found)} addresses stay in use" if self.found else "no address is known yet",
+            )
+        pause = min(FIRST_RETRY * 2.0 ** min(self._in_a_row, 16), LAST_RETRY)
+        self._in_a_row += 1
+        return pause

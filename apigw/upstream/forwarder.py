@@ -62,19 +62,16 @@ class Forwarder:
         if self._rewrite is not None:
             target = self._rewrite.apply(target, exchange.params or {})
         target += request.query
-        lines = self._lines(exchange)
         has_host = self._preserve_host and request.authority != b""
         key = None if self._key is None else self._key(exchange)
         attempt = self._attempt(exchange, None)
         self._retries.begin(attempt.begun)
         tried: list[Any] = []
         while True:
-            sent = lines + b"X-Timeout-Remaining: %d\r\n" % (attempt.remaining * 1000.0)
-            if tried:
-                sent += b"X-Retry-Count: %d\r\n" % len(tried)
+            lines = self._lines(exchange, attempt, len(tried))
             try:
                 response = await self._upstream.request(
-                    request.method, target, has_host, sent, body, attempt, key, tried
+                    request.method, target, has_host, lines, body, attempt, key, tried
                 )
             except UpstreamError as error:
                 attempt.error = error
@@ -124,18 +121,21 @@ class Forwarder:
         fields.append((b"Via", via(head.fields, b"1.%d" % head.minor, self._pseudonym)))
         return fields, wire_lines(fields), dated
 
-    def _lines(self, exchange: Exchange) -> bytes:
+    def _lines(self, exchange: Exchange, attempt: Attempt, retries: int) -> bytes:
         """What the service gets: the client's end-to-end fields, then the gateway's own."""
         request = exchange.request
         common = request.notes.get(self)
         if common is None:
             common = request.notes[self] = self._common(exchange)
-        return b"%bX-Request-Id: %b\r\nX-Correlation-Id: %b\r\nX-Original-Path: %b\r\n" % (
+        remaining = attempt.timeouts.total if attempt.deadline == inf else attempt.deadline - attempt.begun
+        lines = b"%bX-Request-Id: %b\r\nX-Correlation-Id: %b\r\nX-Original-Path: %b\r\nX-Timeout-Remaining: %d\r\n" % (
             common,
             exchange.id,
             exchange.correlation_id,
             request.path,
+            remaining * 1000.0,
         )
+        return lines + b"X-Retry-Count: %d\r\n" % retries if retries else lines
 
     def _common(self, exchange: Exchange) -> bytes:
         """What is the same for all requests of a connection that have the same fields."""

@@ -214,7 +214,7 @@ class Upstream:
         now = self._seconds()
         breaker, watched = peer.breaker, peer.watched
         breaker.report(permit, now, outcome, elapsed)
-        if outcome == OK and not breaker.closed and breaker.ready(now):
+        if not breaker.closed and breaker.ready(now):
             # Half open: the next probe follows this one, whether or not the balancer likes the peer.
             self._group.probe(peer.candidate, now)
         if watched is not None and outcome != ABANDONED:
@@ -245,7 +245,8 @@ class Upstream:
 
     def _usable(self, candidate: Candidate[Peer]) -> bool:
         peer = candidate.peer
-        if peer.pool.full:
+        pool = peer.pool
+        if not pool.idle and pool.full:
             return False
         self._permit = peer.breaker.admit(self._now)
         return self._permit != REFUSED

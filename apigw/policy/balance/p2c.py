@@ -28,7 +28,10 @@ class PowerOfTwoChoices(WeightedRandom[P]):
         members = self._members
         count = len(members)
         if count < 2:
-            return self._any(usable) if count else None
+            if count and usable(members[0]):
+                members[0].active += 1
+                return members[0]
+            return None
         random = self._random
         bounds = self._bounds
         for _ in range(PAIRS):

@@ -12,7 +12,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from apigw.policy.client_auth import ClientCertificate, ClientTls
+from apigw.policy.client_auth import ClientAuth, ClientCertificate, ClientTls
 
 if TYPE_CHECKING:
     from apigw.web.site import Site
@@ -23,9 +23,12 @@ class ServerTls(TLSMemoryBIOProtocol):
     """
     As Twisted's, but for two things: what is written is sent at once, since answers are written in one piece, and
     there is no waiting for the client's farewell.
+
+    :ivar auth: what the client was asked for.
     """
 
     transport: Any
+    auth: ClientAuth
 
     def makeConnection(self, transport: Any) -> None:
         if ITCPTransport.providedBy(transport):
@@ -79,9 +82,8 @@ class Handshake(Protocol):
 
     def handshakeCompleted(self) -> None:
         self._stop_timer()
-        connection = self.transport.getHandle()
-        auth = connection.get_app_data()
-        certificate = self._certificate(connection) if auth.asks else None
+        auth = self.transport.auth
+        certificate = self._certificate(self.transport.getHandle()) if auth.asks else None
         if auth.mode == "required" and certificate is None:
             self.drop()
             return

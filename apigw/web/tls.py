@@ -261,11 +261,14 @@ class Certificates:
                 return protocol
         return SSL.NO_OVERLAPPING_PROTOCOLS
 
-    def serverConnectionForTLS(self, protocol: object) -> SSL.Connection:
-        """For ``TLSMemoryBIOFactory``: what a client gets that names no host."""
-        connection = SSL.Connection(self._default.contexts[self.auths.default], None)
-        connection.set_app_data(self.auths.default)
-        return connection
+    def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
+        """
+        For ``TLSMemoryBIOFactory``: what a client gets that names no host.
+
+        :param protocol: :class:`~apigw.web.handshake.ServerTls`; the factory makes it the connection's.
+        """
+        protocol.auth = self.auths.default
+        return SSL.Connection(self._default.contexts[self.auths.default], None)
 
     def _named(self, connection: SSL.Connection) -> None:
         """The client has named a host."""
@@ -281,4 +284,4 @@ class Certificates:
         connection.set_context(context)
         # What the connection took of its first context stays in force otherwise (SSL_set_SSL_CTX).
         connection.set_verify(VERIFY[auth.mode])
-        connection.set_app_data(auth)
+        connection.get_app_data().auth = auth

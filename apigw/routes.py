@@ -46,7 +46,7 @@ class GatewayRoutes(Resource):
         """
         Put a place into the tree.
 
-        :param path: absolute, such as ``/api/v1/auth``; what lies below it is the place's too.
+        :param path: absolute, such as ``/api/v1/auth``; what lies below it is the place's too, up to another place.
         """
         node: Resource = self
         *parents, name = path.strip(b"/").split(b"/")
@@ -64,10 +64,11 @@ class GatewayRoutes(Resource):
         node = self.children.get(first)
         if node is None:
             return self.proxy
+        found = node if node.isLeaf else self.proxy
         for segment in path.split(b"/")[2:]:
-            if node.isLeaf:
-                break
             node = node.children.get(segment)
             if node is None:
-                return self.proxy
-        return cast(IResource, node) if node.isLeaf and is_plain(path) else self.proxy
+                break
+            if node.isLeaf:
+                found = node
+        return cast(IResource, found) if is_plain(path) else self.proxy

@@ -25,6 +25,7 @@ from apigw.admin.api import AdminApi
 from apigw.admin.health import READ, Health, Version
 from apigw.admin.scrape import Scrape
 from apigw.admin.states import service_state
+from apigw.admin.session import Session
 from apigw.config import GatewayConfig
 from apigw.config.endpoints import ListenEndpoint
 from apigw.config.model import CorsSection, ListenerSection, RouteSection
@@ -48,6 +49,8 @@ from apigw.stages.body_limit import BodyLimit
 from apigw.stages.client_certificate import CertificateFields, ClientAuthChecked
 from apigw.stages.cors import CrossOrigin
 from apigw.stages.metrics import Metrics
+from apigw.stages.identity import Identity
+from apigw.stages.jwt import Jwt
 from apigw.stages.origin import Origin
 from apigw.stages.request_id import RequestId
 from apigw.telemetry.access_log import AccessLogFormat
@@ -65,10 +68,16 @@ from apigw.web.site import ChannelSettings, Site
 if TYPE_CHECKING:
     from apigw.web.tls import Certificates
 
+if TYPE_CHECKING:
+    from apigw.keys.build import Tokens
+
 AUTH_PATH = "/api/v1/auth"
 """Where the founding system has its sign-in; goes to the service ``user`` unless a route says otherwise."""
 
 AUTH_REWRITE = "/api/auth"
+
+SESSION_PATH = f"{AUTH_PATH}/session"
+"""Where a client asks what the gateway makes of its token."""
 
 GC_THRESHOLDS = (10_000, 20, 50)
 """
@@ -111,6 +120,7 @@ class Gateway(MultiService):
             demo.setServiceParent(self)
         self._access = AdminAccess(b"" if config.admin is None else config.admin.token)
         self._metrics = None if config.admin is None else self._build_metrics()
+        self._tokens = self._build_tokens()
         self._core, self._routes = self._build_routes()
         self._sites: list[Site] = []
         self._ports: list[IListeningPort] = []
@@ -147,6 +157,16 @@ class Gateway(MultiService):
         for path, route in places.items():
             routes.add(path.encode(), Place(core, route))
         return core, routes
+
+    def _build_tokens(self) -> Tokens | None:
+        """What verifies tokens; None where nobody issues any."""
+        jwt = self._config.jwt
+        issuers = [issuer for issuer in (jwt, *self._config.issuers) if issuer is not None and issuer.sources]
+        if not issuers:
+            return None
+        from apigw.keys.build import Tokens  # takes 100 ms
+
+        return Tokens(jwt, issuers, self._reactor, time)
 
     def _build_metrics(self) -> GatewayMetrics:
         return GatewayMetrics(CollectorRegistry(), __version__, self._states, self._reactor, monotonic)
@@ -194,6 +214,8 @@ class Gateway(MultiService):
         if "user" in self._upstreams and not self._routed(AUTH_PATH):
             across = self._forwarder("user", Rewrite(AUTH_PATH, template=AUTH_REWRITE))
             places[AUTH_PATH] = Route("auth", "user", limited, across)
+        if self._tokens is not None:
+            places[SESSION_PATH] = Route("session", "", [*every, *self._let_in("required")], Session(self._date))
         graphql = config.graphql
         if graphql.service is not None:
             across = self._forwarder(graphql.service, Rewrite(graphql.path))
@@ -253,7 +275,16 @@ class Gateway(MultiService):
         across = self._forwarder(route.service, rewrite, route.timeout.total)
         if self._config.service(route.service).client_certificate:
             stages = [*stages, CertificateFields()]
+        stages = [*stages, *self._let_in(route.auth, route.roles, route.scopes)]
         return Route(route.name, route.service, self._limited(stages, cap), across)
+
+    def _let_in(self, auth: str, roles: tuple[str, ...] = (), scopes: tuple[str, ...] = ()) -> list[Stage]:
+        """The stages for who asks: none where the route doesn't want to know."""
+        if self._tokens is None or auth == "none":
+            return []
+        identity = self._config.identity
+        jwt = Jwt(self._tokens.authority, self._tokens.source, auth == "required", roles, scopes)
+        return [jwt, Identity(b"" if identity is None else identity.secret, time)]
 
     def _forwarder(self, name: str, rewrite: Rewrite, total: float | None = None) -> Forwarder:
         service = self._config.service(name)
@@ -336,6 +367,8 @@ class Gateway(MultiService):
             self._lines.start()
         if self._metrics is not None:
             self._metrics.lag.start()
+        if self._tokens is not None:
+            self._tokens.start()
         lean(self._reactor)
         for check in self._builder.checks:
             check.start()
@@ -375,6 +408,8 @@ class Gateway(MultiService):
     def _close_rest(self, result: object) -> Deferred[Any]:
         if self._metrics is not None:
             self._metrics.lag.stop()
+        if self._tokens is not None:
+            self._tokens.stop()
         for check in self._builder.checks:
             check.stop()
         for shown in self._certificates:

@@ -128,12 +128,16 @@ class Forwarder:
         if common is None:
             common = request.notes[self] = self._common(exchange)
         remaining = attempt.timeouts.total if attempt.deadline == inf else attempt.deadline - attempt.begun
-        lines = b"%bX-Request-Id: %b\r\nX-Correlation-Id: %b\r\nX-Original-Path: %b\r\nX-Timeout-Remaining: %d\r\n" % (
-            common,
-            exchange.id,
-            exchange.correlation_id,
-            request.path,
-            remaining * 1000.0,
+        lines = (
+            b"%b%bX-Request-Id: %b\r\nX-Correlation-Id: %b\r\nX-Original-Path: %b\r\nX-Timeout-Remaining: %d\r\n"
+            % (
+                common,
+                exchange.lines,
+                exchange.id,
+                exchange.correlation_id,
+                request.path,
+                remaining * 1000.0,
+            )
         )
         return lines + b"X-Retry-Count: %d\r\n" % retries if retries else lines
 

@@ -1,0 +1,76 @@
+"""From the sections about tokens to what verifies them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.ssl import platformTrust
+from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
+
+from apigw.config.tokens import JwtSection, TokenIssuer
+from apigw.keys.authority import Authority
+from apigw.keys.issuer import FixedKeys, Issuer, KeySource, Rules
+from apigw.keys.remote import FETCH_TIMEOUT, RemoteKeys
+from apigw.policy.bearer import TokenSource
+from apigw.policy.jwk import KeyRing
+from apigw.policy.principal import ClaimPaths
+
+
+class Tokens:
+    """
+    :param sections: those that say where their keys are.
+
+    :ivar source: where requests have their token.
+    """
+
+    def __init__(
+        self, jwt: JwtSection | None, sections: Sequence[TokenIssuer], reactor: Any, now: Callable[[], float]
+    ) -> None:
+        self._reactor = reactor
+        self._remote: list[RemoteKeys] = []
+        self.source = TokenSource()
+        if jwt is not None:
+            token = jwt.token
+            self.source = TokenSource((token.cookie or "").encode(), (token.query or "").encode(), token.max_size)
+        self.authority = Authority([self._issuer(section) for section in sections], now)
+
+    def start(self) -> None:
+        """Fetch the keys that are published."""
+        for keys in self._remote:
+            keys.start()
+
+    def stop(self) -> None:
+        for keys in self._remote:
+            keys.stop()
+
+    def _issuer(self, section: TokenIssuer) -> Issuer:
+        rules = Rules(
+            frozenset(section.algorithms),
+            section.issuer or "",
+            section.audience,
+            section.require,
+            section.leeway,
+            ClaimPaths(section.claims.user, section.claims.roles, section.claims.scopes),
+        )
+        return Issuer(self._keys(section), rules)
+
+    def _keys(self, section: TokenIssuer) -> KeySource:
+        if section.jwks_url is None:
+            return FixedKeys(KeyRing(section.keys()))
+        agent = Agent(
+            self._reactor,
+            BrowserLikePolicyForHTTPS(platformTrust()),
+            connectTimeout=FETCH_TIMEOUT,
+            pool=HTTPConnectionPool(self._reactor, persistent=False),
+        )
+        keys = RemoteKeys(
+            section.jwks_url,
+            agent,
+            self._reactor,
+            section.jwks_refresh,
+            section.jwks_min_interval,
+            lambda: self.authority.forget(),
+        )
+        self._remote.append(keys)
+        return keys

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from apigw.errors import GatewayError
     from apigw.pipeline import Route
     from apigw.policy.client_auth import ClientTls
+    from apigw.policy.gcra import Standing
     from apigw.policy.principal import Principal
     from apigw.task import Task
 
@@ -266,11 +267,6 @@ class Attempt:
         self.deadline = deadline
         self.timeouts = timeouts
 
-    @property
-    def remaining(self) -> float:
-        """Seconds that the service has, as far as is known when the attempt begins."""
-        return self.timeouts.total if self.deadline == inf else self.deadline - self.begun
-
 
 class Exchange:
     """
@@ -288,12 +284,18 @@ class Exchange:
     """Raw path parameters of the route's pattern."""
     forwarding: Sequence[Field] = ()
     """X-Forwarded-*, Forwarded and their like, for the service."""
+    budget: float | None = None
+    """Seconds that a trusted caller leaves for the answer."""
     principal: str | None = None
     """Who the client's token says it is, None for a guest."""
     identity: Principal | None = None
     """The same with roles, scopes and claims."""
     lines = b""
     """Fields for the service that hold for this request alone, in the form they have on the wire."""
+    standings: Sequence[Standing] = ()
+    """What is left of the quotas that it was counted against."""
+    would_refuse = ""
+    """The code of an error that a policy would have made, had it not been told to report only."""
     response: Response | None = None
     error: GatewayError | None = None
     sent = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from ipaddress import ip_network
 from os import urandom
 from random import Random
 from typing import Any
@@ -163,6 +164,7 @@ class Memory:
         breaker: BreakerPolicy | None = None,
         retry: RetryPolicy | None = None,
         peers: int = 1,
+        trusted: Sequence[str] = (),
         across: Callable[[Exchange], Any] | None = None,
     ) -> None:
         self.clock = Clock()
@@ -187,7 +189,7 @@ class Memory:
                 outer.done.append(exchange)
 
         ids = RequestIds(urandom)
-        every = (RequestId(ids, seconds, False, False), Note(), Origin(Forwarding()), *stages)
+        every = (RequestId(ids, seconds, False, False), Note(), Origin(Forwarding(map(ip_network, trusted))), *stages)
         self.retries = Retries(retry or RetryPolicy(attempts=1), RetryBudget(), self.clock, seconds, Random(1))
         self.across = across or Forwarder(
             self.upstream, timeouts or Timeouts(), Rewrite("/"), seconds, self.date, self.retries

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from apigw.messages import Exchange
+from apigw.messages import Exchange, field_value
 from apigw.pipeline import Stage
 from apigw.policy.forwarded import Forwarding, forwarding_fields
+from apigw.policy.timeouts import parse_remaining
 
 
 class Origin(Stage):
@@ -18,5 +19,8 @@ class Origin(Stage):
             client = request.client
             origin = self._forwarding.origin(client.host, request.fields)
             fields = forwarding_fields(origin, client.host, client.scheme, request.authority)
-            known = request.notes[self] = (origin.ip, fields)
-        exchange.client_ip, exchange.forwarding = known
+            budget = None
+            if self._forwarding.trusts(client.host):
+                budget = parse_remaining(field_value(request.fields, b"x-timeout-remaining"))
+            known = request.notes[self] = (origin.ip, fields, budget)
+        exchange.client_ip, exchange.forwarding, exchange.budget = known

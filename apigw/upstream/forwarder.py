@@ -6,6 +6,8 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
+from attrs import evolve
+
 from apigw.dates import HttpDate
 from apigw.errors import LoopDetected, UpstreamError
 from apigw.http1.fields import wire_lines
@@ -93,11 +95,13 @@ class Forwarder:
         return self._answer(response)
 
     def _attempt(self, exchange: Exchange, before: Attempt | None) -> Attempt:
-        timeouts = self._timeouts
         now = self._seconds()
         if before is not None:
-            deadline = before.deadline
+            deadline, timeouts = before.deadline, before.timeouts
         else:
+            timeouts = self._timeouts
+            if exchange.budget is not None and exchange.budget < timeouts.total:
+                timeouts = evolve(timeouts, total=exchange.budget)
             deadline = now + timeouts.total if exchange.request.body is None else inf
         attempt = Attempt(now, exchange.inform, deadline, timeouts)
         exchange.attempts.append(attempt)

@@ -258,3 +258,12 @@ def test_requests_under_way_are_counted_until_their_body_ends() -> None:
     memory.dials[0].feed(b"lf")
     assert client.take().endswith(b"half")
     assert candidate.active == 0
+
+
+@pytest.mark.parametrize(("trusted", "told"), [((), b"30000"), (("192.0.2.0/24",), b"1500")])
+def test_the_time_that_a_trusted_caller_leaves_shortens_ours(trusted: tuple[str, ...], told: bytes) -> None:
+    memory = Memory(trusted=trusted)
+    client = ask(memory, GET.replace(b"\r\n\r\n", b"\r\nX-Timeout-Remaining: 1500\r\n\r\n"))
+    assert b"X-Timeout-Remaining: " + told + b"\r\n" in memory.dials[0].take()
+    memory.clock.pump([0.1] * 16)
+    assert bool(client.take()) is bool(trusted)

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import frozen
 from OpenSSL import SSL
-from OpenSSL.crypto import X509, PKey
+from OpenSSL.crypto import X509
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -68,7 +68,7 @@ class _Shown:
 @frozen
 class _Authorities:
     stamp: Stamp
-    certificates: list[X509]
+    certificates: list[Any]
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -134,12 +134,14 @@ class Certificates:
         :param forced: read them all, changed or not.
         """
         changed = self._reload_authorities(forced)
+        shown: dict[Path, _Shown] = {}
         try:
             paths = self._files.paths()
         except ValueError as wrong:
             self._refuse(Path(), (str(wrong),), wrong)
-            paths = list(self._shown)
-        shown: dict[Path, _Shown] = {}
+            paths, shown = [], self._shown
+        else:
+            self._refused.pop(Path(), None)
         for path in paths:
             before = self._shown.get(path)
             now = stamp(path)
@@ -200,8 +202,7 @@ class Certificates:
     @staticmethod
     def _load_authorities(path: Path) -> _Authorities:
         now = stamp(path)
-        found = certificates(path, read(path))
-        return _Authorities(now, [X509.from_cryptography(one) for one in found])
+        return _Authorities(now, certificates(path, read(path)))
 
     def _index(self) -> None:
         self._exact: dict[str, _Shown] = {}
@@ -234,10 +235,10 @@ class Certificates:
         context.set_cipher_list(CIPHERS)
         context.set_options(SSL.OP_NO_COMPRESSION | OP_NO_RENEGOTIATION)
         context.set_mode(MODE_RELEASE_BUFFERS)
-        context.use_privatekey(PKey.from_cryptography_key(pair.key))
-        context.use_certificate(X509.from_cryptography(pair.chain[0]))
+        context.use_privatekey(pair.key)
+        context.use_certificate(pair.chain[0])
         for one in pair.chain[1:]:
-            context.add_extra_chain_cert(X509.from_cryptography(one))
+            context.add_extra_chain_cert(one)
         context.check_privatekey()
         context.set_alpn_select_callback(self._choose_protocol)
         context.set_tlsext_servername_callback(self._named)
@@ -246,12 +247,11 @@ class Certificates:
             context.set_options(SSL.OP_NO_TICKET)
             context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         if auth.ca is not None:
-            authorities = self._authorities[auth.ca].certificates
             store = context.get_cert_store()
             assert store is not None
-            for one in authorities:
-                store.add_cert(one)
-            context.set_client_ca_list([one.get_subject() for one in authorities])
+            for one in self._authorities[auth.ca].certificates:
+                store.add_cert(X509.from_cryptography(one))
+                context.add_client_ca(one)
         context.set_verify(VERIFY[auth.mode])
         return context
 

@@ -24,8 +24,8 @@ from apigw.admin.access import AdminAccess, AdminOnly
 from apigw.admin.api import AdminApi
 from apigw.admin.health import READ, Health, Version
 from apigw.admin.scrape import Scrape
-from apigw.admin.states import service_state
 from apigw.admin.session import Session
+from apigw.admin.states import service_state
 from apigw.config import GatewayConfig
 from apigw.config.endpoints import ListenEndpoint
 from apigw.config.model import CorsSection, ListenerSection, RouteSection
@@ -48,9 +48,9 @@ from apigw.stages.access_log import AccessLog
 from apigw.stages.body_limit import BodyLimit
 from apigw.stages.client_certificate import CertificateFields, ClientAuthChecked
 from apigw.stages.cors import CrossOrigin
-from apigw.stages.metrics import Metrics
 from apigw.stages.identity import Identity
 from apigw.stages.jwt import Jwt
+from apigw.stages.metrics import Metrics
 from apigw.stages.origin import Origin
 from apigw.stages.request_id import RequestId
 from apigw.telemetry.access_log import AccessLogFormat

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent / "apigw"
 
 LAYERS = (
     {"__init__", "errors", "policy", "http1", "dates", "deadline", "loop", "task", "transports", "demo"},
-    {"config", "body"},
+    {"config", "body", "identity"},
     {"messages"},
     {"routing", "pipeline"},
     {"finder", "stages", "keys", "upstream", "telemetry", "extension"},
@@ -34,6 +34,7 @@ ONLY = {
     "http1": set(),
     "demo": set(),
     "config": {"policy", "errors"},
+    "identity": set(),
     "tap": {"__init__", "config", "service"},
     "__main__": {"__init__", "config"},
 }

@@ -23,9 +23,13 @@ FAMILIES = {
 }
 
 
-@cache
 def private_key(kind: str, number: int = 0) -> Any:
     """:param number: for several of a kind."""
+    return _made(kind, number)
+
+
+@cache
+def _made(kind: str, number: int) -> Any:
     curves = {"p256": ec.SECP256R1, "p384": ec.SECP384R1, "p521": ec.SECP521R1}
     if kind == "rsa":
         return rsa.generate_private_key(65537, 2048)

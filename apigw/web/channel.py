@@ -369,10 +369,10 @@ class Channel(Protocol):
         if exchange is not self._exchange or exchange.started:
             return
         exchange.started = True
-        if self._decoder is not None and response.status >= 300:
-            # Refused before it was read: the rest of the body isn't wanted.
-            self._close_after = True
         body = response.body
+        if self._decoder is not None and (response.status >= 300 or isinstance(body, bytes)):
+            # Refused, or answered to the end, before it was read: the rest of the body isn't wanted.
+            self._close_after = True
         lines = response.field_lines()
         http11 = exchange.request.version == b"1.1"
         chunked = False

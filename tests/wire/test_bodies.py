@@ -163,6 +163,18 @@ def test_an_early_answer_is_seen_by_who_still_sends(
     assert gateway.line(answer.text("x-request-id"))["status"] == 413
 
 
+@pytest.mark.parametrize("answer", [OK, b"HTTP/1.1 204 No Content\r\n\r\n"])
+def test_an_early_answer_that_is_complete_ends_the_upload(client: Connect, service: Service, answer: bytes) -> None:
+    wire, there = begin(client, service, UPLOAD + b"Content-Length: 1000\r\n\r\nsome")
+    there.head()
+    there.send(answer)
+    got = wire.answer()
+    assert got.first == answer.partition(b"\r\n")[0]
+    assert got.one(b"connection") == b"close"
+    assert wire.ended()
+    there.gone()
+
+
 def test_the_gateways_own_413_is_seen_by_who_still_sends(client: Connect, service: Service) -> None:
     wire, there = begin(client, service, UPLOAD + b"Transfer-Encoding: chunked\r\n\r\n800000\r\n")
     there.head()

@@ -208,7 +208,7 @@ def test_a_service_that_cannot_be_reached(
 
 
 def test_a_service_that_speaks_no_tls(other: Other) -> None:
-    gateway, service, wire = other
+    _, service, wire = other
     wire.send(b"GET /other HTTP/1.1\r\nHost: h\r\nAccept: application/problem+json\r\n\r\n")
     there = service.accept()
     there.some()

@@ -28,17 +28,17 @@ from apigw.admin.session import Session
 from apigw.admin.states import service_state
 from apigw.config import GatewayConfig
 from apigw.config.endpoints import ListenEndpoint
-from apigw.config.model import CorsSection, ListenerSection, RouteSection
+from apigw.config.model import ListenerSection, RouteSection
 from apigw.core import GatewayCore
 from apigw.dates import HttpDate
 from apigw.demo import tour
+from apigw.edge import Edge
 from apigw.finder import ProxyRoutes, refuse
 from apigw.http1.head import HeadLimits
 from apigw.loop import lean
 from apigw.messages import Response, Timeouts
 from apigw.pipeline import Route, Stage
 from apigw.policy import redact
-from apigw.policy.cors import Cors
 from apigw.policy.forwarded import Forwarding
 from apigw.policy.paths import Rewrite
 from apigw.policy.requestid import RequestIds
@@ -47,7 +47,6 @@ from apigw.routing import RouteMatch, RouteTable
 from apigw.stages.access_log import AccessLog
 from apigw.stages.body_limit import BodyLimit
 from apigw.stages.client_certificate import CertificateFields, ClientAuthChecked
-from apigw.stages.cors import CrossOrigin
 from apigw.stages.identity import Identity
 from apigw.stages.jwt import Jwt
 from apigw.stages.metrics import Metrics
@@ -121,6 +120,7 @@ class Gateway(MultiService):
         self._access = AdminAccess(b"" if config.admin is None else config.admin.token)
         self._metrics = None if config.admin is None else self._build_metrics()
         self._tokens = self._build_tokens()
+        self._edge = Edge(config, self._date, monotonic, time)
         self._core, self._routes = self._build_routes()
         self._sites: list[Site] = []
         self._ports: list[IListeningPort] = []
@@ -145,8 +145,8 @@ class Gateway(MultiService):
     def _build_routes(self) -> tuple[GatewayCore, GatewayRoutes]:
         config = self._config
         every = self._stages()
-        missing = Route("-", "", every, refuse)
-        whole = Route("*", "", every, self._whole)
+        missing = Route("-", "", [*every, *self._edge.place("")], refuse)
+        whole = Route("*", "", [*every, *self._edge.own()], self._whole)
         places = self._places(every)
         entries = [(self._match(route), self._route(route, every)) for route in config.routes]
         taken = {match.path for match, _ in entries}
@@ -206,20 +206,25 @@ class Gateway(MultiService):
     def _places(self, every: list[Stage]) -> dict[str, Route]:
         """The gateway's own places by path: they come before any configured route."""
         config = self._config
+        cap = config.gateway.max_body
+        own = [*every, *self._edge.own()]
         places = {
-            "/health": Route("health", "", every, self._health()),
-            "/version": Route("version", "", every, Version(__version__, self._date)),
+            "/health": Route("health", "", own, self._health()),
+            "/version": Route("version", "", own, Version(__version__, self._date)),
         }
-        limited = self._limited(every, config.gateway.max_body)
         if "user" in self._upstreams and not self._routed(AUTH_PATH):
             across = self._forwarder("user", Rewrite(AUTH_PATH, template=AUTH_REWRITE))
-            places[AUTH_PATH] = Route("auth", "user", limited, across)
+            stages = self._limited([*every, *self._edge.place("user", "auth")], cap)
+            places[AUTH_PATH] = Route("auth", "user", stages, across)
         if self._tokens is not None:
-            places[SESSION_PATH] = Route("session", "", [*every, *self._let_in("required")], Session(self._date))
+            places[SESSION_PATH] = Route(
+                "session", "", [*every, *self._edge.place(""), *self._let_in("required")], Session(self._date)
+            )
         graphql = config.graphql
         if graphql.service is not None:
             across = self._forwarder(graphql.service, Rewrite(graphql.path))
-            places[graphql.path] = Route("graphql", graphql.service, limited, across)
+            stages = self._limited([*every, *self._edge.place(graphql.service)], cap)
+            places[graphql.path] = Route("graphql", graphql.service, stages, across)
         return places
 
     def _stages(self) -> list[Stage]:
@@ -228,24 +233,10 @@ class Gateway(MultiService):
         if self._metrics is not None:
             stages.append(Metrics(self._metrics.requests))
         stages.append(Origin(Forwarding(self._config.gateway.trusted_proxies)))
-        if self._config.cors is not None:
-            stages.append(self._cross_origin(self._config.cors))
         hosts = host_auths(self._config.hosts)
         if any(auth.asks for auth in hosts.values()):
             stages.append(ClientAuthChecked(hosts))
-        return stages
-
-    def _cross_origin(self, cors: CorsSection) -> CrossOrigin:
-        policy = Cors(
-            cors.origins,
-            credentials=cors.credentials,
-            methods=cors.methods,
-            headers=cors.headers,
-            expose=cors.expose,
-            max_age=cors.max_age,
-            private_network=cors.private_network,
-        )
-        return CrossOrigin(policy, self._date, cors.refuse)
+        return [*stages, *self._edge.every()]
 
     def _logging(self) -> list[Stage]:
         """What gives an exchange its id and its line in the log."""
@@ -275,7 +266,8 @@ class Gateway(MultiService):
         across = self._forwarder(route.service, rewrite, route.timeout.total)
         if self._config.service(route.service).client_certificate:
             stages = [*stages, CertificateFields()]
-        stages = [*stages, *self._let_in(route.auth, route.roles, route.scopes)]
+        before, after = self._edge.route(route)
+        stages = [*stages, *before, *self._let_in(route.auth, route.roles, route.scopes), *after]
         return Route(route.name, route.service, self._limited(stages, cap), across)
 
     def _let_in(self, auth: str, roles: tuple[str, ...] = (), scopes: tuple[str, ...] = ()) -> list[Stage]:
@@ -318,8 +310,14 @@ class Gateway(MultiService):
         if shown is not None:
             self._certificates.append(shown)
         scheme = b"https" if listener.tls else b"http"
+        trusted = Forwarding(self._config.gateway.trusted_proxies)
         self._listen(
-            header, listener.endpoint, self._core, self._routes, scheme, lambda site: entrance(listener, shown, site)
+            header,
+            listener.endpoint,
+            self._core,
+            self._routes,
+            scheme,
+            lambda site: entrance(listener, shown, trusted, site),
         )
 
     def _listen(

@@ -23,7 +23,7 @@ LAYERS = (
     {"core"},
     {"routes"},
     {"web", "admin"},
-    {"upstreams"},
+    {"upstreams", "edge"},
     {"service"},
     {"tap", "__main__"},
 )

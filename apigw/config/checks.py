@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from attrs import frozen
 
+from apigw.config.limiting import Limit, LimitsSection
 from apigw.config.model import (
     AdminSection,
     DemoSection,
@@ -61,6 +62,7 @@ def check(found: Found) -> Iterator[ConfigError]:
     yield from _demo(found)
     yield from _listeners(found)
     yield from _routes(found)
+    yield from _costs(found)
     yield from _tokens(found)
 
 
@@ -111,6 +113,8 @@ def _listeners(found: Found) -> Iterator[ConfigError]:
                 yield found.error(header, "endpoint", message)
                 break
         earlier.append((header, listener))
+        if listener.proxy_protocol and not any(gateway.trusted_proxies for _, gateway in found.of(GatewaySection)):
+            yield found.error(header, "proxy_protocol", "counts for trusted_proxies alone, name them in [gateway]")
 
 
 def _routes(found: Found) -> Iterator[ConfigError]:
@@ -150,3 +154,22 @@ def _tokens(found: Found) -> Iterator[ConfigError]:
         for header, section in found.of(JwtSection):
             if section.token.query is not None:
                 yield found.error(header, "token.query", "would stand in the log, take log_query = full away")
+
+
+def _costs(found: Found) -> Iterator[ConfigError]:
+    """A route whose requests cost more than may come at once, so that none would ever pass."""
+    shared = next((limits for _, limits in found.of(LimitsSection)), None)
+    for header, route in found.of(RouteSection):
+        limit = route.limit
+        rates: list[tuple[str, Limit | None]] = [("limit.route", limit.route)]
+        for key in ("ip", "user"):
+            own: Limit | None = getattr(limit, key)
+            if own is not None:
+                rates.append((f"limit.{key}", own))
+            elif shared is not None:
+                rates.append((f"{key} of [limits]", shared.rate(key)))
+        for name, rate in rates:
+            if rate and limit.cost > rate.burst:
+                message = f"{limit.cost} is more than {name} lets through at once, write {rate.burst} or less"
+                yield found.error(header, "limit.cost", message)
+                break

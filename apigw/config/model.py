@@ -19,6 +19,13 @@ from apigw.config.checking import CHECK_PATH, STATUSES, TEXT
 from apigw.config.endpoints import ENDPOINT, ListenEndpoint, parse_endpoint, parse_port
 from apigw.config.files import CA_FILE, CERTIFICATE_FILE, LOG
 from apigw.config.kind import choice, list_of
+from apigw.config.limiting import (
+    MAINTENANCE,
+    NETWORKS,
+    LimitsSection,
+    RouteLimits,
+    parse_maintenance_mode,
+)
 from apigw.config.matching import (
     FIELDS,
     HOSTS,
@@ -119,6 +126,25 @@ class GatewaySection:
         default="redacted",
         help="What the access log has of query strings: the names alone, all of it, or nothing.",
     )
+    maintenance: float = option(
+        MAINTENANCE,
+        default=0.0,
+        variable=Variable("MAINTENANCE_MODE", parse_maintenance_mode),
+        help="Answer 503 on all routes, but not at `/health` and `/version`. How long it will take is what clients are"
+        " told in `Retry-After`; `yes` is 5 minutes.",
+    )
+    allow_ips: tuple[IPv4Network | IPv6Network, ...] = option(
+        NETWORKS, default=(), unset="all", example="10.0.0.0/8", help="Addresses that may ask; 403 for any other."
+    )
+    deny_ips: tuple[IPv4Network | IPv6Network, ...] = option(
+        NETWORKS, default=(), unset="none", example="192.0.2.0/24", help="Addresses that may not, even if allowed; 403."
+    )
+    security_headers: str = option(
+        choice("off", "pages", "api"),
+        default="off",
+        help="Fields that make browsers careful with an answer, where it doesn't have them: `pages` breaks no ordinary"
+        " page, `api` is for answers that are no pages.",
+    )
     response_time_header: bool = option(SWITCH, default=True, help="Send `x-response-time` with each answer.")
     ready_needs: tuple[str, ...] = option(
         list_of(NAME, "services"),
@@ -164,6 +190,12 @@ class ListenerSection:
     )
     handshake_timeout: float = option(
         DURATION, default=10.0, help="From the accept to the end of the TLS handshake, or of a PROXY header."
+    )
+    proxy_protocol: bool = option(
+        SWITCH,
+        default=False,
+        help="Each connection from `trusted_proxies` must begin with a PROXY header, version 1 or 2, before any TLS;"
+        " those of others may not.",
     )
 
     def problems(self) -> Iterator[tuple[str, str]]:
@@ -437,6 +469,9 @@ class ServiceSection:
         integer(0, 1_000_000), default=200, help="Requests that wait for a connection; 503 for one more."
     )
     queue_timeout: float = option(DURATION, default=1.0, help="How long they wait; 503 past it.")
+    maintenance: float = option(
+        MAINTENANCE, default=0.0, help="Answer 503 on its routes, with `Retry-After` as for the gateway."
+    )
     timeout: ServiceTimeouts = group(ServiceTimeouts)
     retry: ServiceRetry = group(ServiceRetry)
     breaker: ServiceBreaker = group(ServiceBreaker)
@@ -502,6 +537,30 @@ class RouteSection:
         unset="the gateway's",
         example="10MiB",
         help="Bytes of the body of a request; 413 past it. `0` is no cap.",
+    )
+    limit: RouteLimits = group(RouteLimits)
+    enforce: bool = option(
+        SWITCH,
+        default=True,
+        help="`no` lets pass what limits and address lists of the route would refuse; the log says `would_refuse`.",
+    )
+    maintenance: float = option(MAINTENANCE, default=0.0, help="Answer 503, with `Retry-After` as for the gateway.")
+    allow_ips: tuple[IPv4Network | IPv6Network, ...] = option(
+        NETWORKS,
+        default=(),
+        unset="all",
+        example="10.0.0.0/8",
+        help="Addresses that may ask here, of those that may ask at all; 403 for any other.",
+    )
+    deny_ips: tuple[IPv4Network | IPv6Network, ...] = option(
+        NETWORKS, default=(), unset="none", example="192.0.2.0/24", help="Addresses that may not ask here; 403."
+    )
+    security_headers: str | None = option(
+        choice("off", "pages", "api"),
+        default=None,
+        unset="the gateway's",
+        example="api",
+        help="As the gateway's `security_headers`.",
     )
     auth: str = option(
         choice("none", "optional", "required"),
@@ -629,6 +688,7 @@ class GatewayConfig:
     routes: tuple[RouteSection, ...] = sections("route", RouteSection, "users")
     graphql: GraphqlSection = section("graphql", GraphqlSection)
     cors: CorsSection | None = optional_section("cors", CorsSection)
+    limits: LimitsSection | None = optional_section("limits", LimitsSection)
     jwt: JwtSection | None = optional_section("jwt", JwtSection)
     issuers: tuple[IssuerSection, ...] = sections("issuer", IssuerSection, "partner")
     identity: IdentitySection | None = optional_section("identity", IdentitySection)

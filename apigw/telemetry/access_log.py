@@ -47,7 +47,7 @@ class AccessLogFormat:
         Times are milliseconds: ``total_ms`` from the first byte of the request to the last of the answer,
         ``queue_ms`` for a free connection, ``connect_ms`` to make one, ``first_byte_ms`` from the beginning of the
         last attempt to the head of its answer. ``status`` is what the client got or would have got; a cut answer
-        keeps its status and has an ``error``.
+        keeps its status and has an ``error``. ``would_refuse`` is there where a policy only reports.
         """
         wall = self._wall()
         second = int(wall)
@@ -93,4 +93,6 @@ class AccessLogFormat:
             len(attempts),
             "null" if error is None else quoted(error.code),
         )
+        if exchange.would_refuse:
+            line = f'{line[:-2]},"would_refuse":{quoted(exchange.would_refuse)}}}\n'
         return line.encode()

@@ -1,0 +1,163 @@
+"""Limits, and doors that are closed for a while."""
+
+# ruff: noqa: RUF009 (option is an attrs field)
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
+
+from attrs import evolve, frozen
+
+from apigw.config.kind import Kind, choice, list_of
+from apigw.config.option import Variable, option
+from apigw.config.units import (
+    DURATION,
+    NETWORK,
+    SWITCH,
+    Rate,
+    integer,
+    parse_duration,
+    parse_milliseconds,
+    parse_rate,
+    parse_switch,
+    render_duration,
+    render_rate,
+)
+
+Limit = Rate | Literal[False]
+"""False is no limit, on purpose."""
+
+MAINTENANCE_LASTS = 300.0
+"""Seconds for which clients are told to stay away where nothing else is said."""
+
+OF_THE_WINDOW = 0.0
+"""The period of a limit that is a count alone."""
+
+WINDOW = 60.0
+WINDOWS = {"auth": 900.0}
+"""Seconds in which a count is meant where there is no ``window``."""
+
+
+def _parse_limit(text: str) -> Limit:
+    return parse_rate(text) or False
+
+
+LIMIT: Kind[Limit | None] = Kind("rate, or `off`", _parse_limit, lambda limit: render_rate(limit or None))
+
+
+def _parse_counted(text: str) -> Limit:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        return _parse_limit(text)
+    rate = parse_rate(f"{text}/s")
+    return False if rate is None else evolve(rate, period=OF_THE_WINDOW)
+
+
+def _render_counted(limit: Limit) -> str:
+    return str(limit.count) if limit and limit.period == OF_THE_WINDOW else LIMIT.render(limit)
+
+
+COUNTED: Kind[Limit] = Kind("rate, a count in `window`, or `off`", _parse_counted, _render_counted)
+
+
+def _parse_maintenance(text: str) -> float:
+    try:
+        return MAINTENANCE_LASTS if parse_switch(text) else 0.0
+    except ValueError:
+        pass
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither yes nor no nor a duration, such as 10m") from None
+
+
+def _render_maintenance(seconds: float) -> str:
+    return render_duration(seconds) if seconds else SWITCH.render(False)
+
+
+MAINTENANCE: Kind[float] = Kind("`yes`, `no`, or how long it will take", _parse_maintenance, _render_maintenance)
+"""Seconds after which clients may come again; 0.0 while the door is open."""
+
+
+def parse_maintenance_mode(text: str) -> float:
+    """As the founding variable has it, which may be a number, too."""
+    return _parse_maintenance({"0": "no", "1": "yes"}.get(text, text))
+
+
+NETWORKS: Kind[tuple[IPv4Network | IPv6Network, ...]] = list_of(NETWORK, "networks")
+
+
+def _parse_user(text: str) -> str:
+    return text
+
+
+USERS: Kind[tuple[str, ...]] = list_of(Kind("user", _parse_user), "users")
+
+
+@frozen(kw_only=True)
+class LimitsSection:
+    """
+    How often clients may ask, on each route that says nothing else. Without this section there are only the limits that
+    routes have themselves.
+    """
+
+    ip: Limit = option(
+        COUNTED,
+        default=Rate(100, OF_THE_WINDOW, 100),
+        variable=Variable("RATE_LIMIT_MAX_REQUESTS", COUNTED.parse),
+        help="For each address, an IPv6 one by its /64; 429 past it.",
+    )
+    user: Limit = option(
+        COUNTED, default=Rate(200, OF_THE_WINDOW, 200), help="For each user that a token names; not for guests."
+    )
+    auth: Limit = option(
+        COUNTED,
+        default=Rate(50, OF_THE_WINDOW, 50),
+        variable=Variable("RATE_LIMIT_AUTH_MAX", COUNTED.parse),
+        help="For each address at `/api/v1/auth`, in place of `ip`, where that is the gateway's own place.",
+    )
+    window: float | None = option(
+        DURATION,
+        default=None,
+        unset="a minute, and 15 minutes for `auth`",
+        example="15m",
+        variable=Variable("RATE_LIMIT_WINDOW_MS", parse_milliseconds),
+        help="The time for limits that are a count alone.",
+    )
+    headers: str = option(
+        choice("draft", "legacy", "none"),
+        default="draft",
+        help="How clients are told: `RateLimit` and `RateLimit-Policy`, or `X-RateLimit-Limit`, `-Remaining` and"
+        " `-Reset`, or not at all.",
+    )
+    exempt: tuple[IPv4Network | IPv6Network, ...] = option(
+        NETWORKS, default=(), unset="none", example="10.0.0.0/8", help="Addresses without limits by address."
+    )
+    exempt_users: tuple[str, ...] = option(
+        USERS, default=(), unset="none", example="ci-robot", help="Users without limits by user."
+    )
+    keys: int = option(
+        integer(1000, 100_000_000),
+        default=100_000,
+        help="How many addresses and users are remembered; the one not seen for the longest goes first.",
+    )
+
+    def rate(self, key: str) -> Rate | None:
+        """The limit by ``ip``, ``user`` or ``auth``; None for no limit."""
+        limit: Limit = getattr(self, key)
+        if limit and limit.period == OF_THE_WINDOW:
+            return evolve(limit, period=self.window or WINDOWS.get(key, WINDOW))
+        return limit or None
+
+
+@frozen(kw_only=True)
+class RouteLimits:
+    ip: Limit | None = option(
+        LIMIT, default=None, unset="that of [limits]", example="100/m", help="For each address; 429 past it."
+    )
+    user: Limit | None = option(
+        LIMIT, default=None, unset="that of [limits]", example="200/m", help="For each user that a token names."
+    )
+    route: Limit | None = option(
+        LIMIT, default=None, unset="none", example="1000/s", help="For all requests of the route together."
+    )
+    cost: int = option(integer(1, 1_000_000), default=1, help="As how many requests each counts.")

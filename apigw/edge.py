@@ -1,0 +1,147 @@
+"""From the configuration to the stages that decide at the edge: addresses, origins, maintenance, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from apigw.config import GatewayConfig
+from apigw.config.limiting import Limit
+from apigw.config.model import CorsSection, RouteSection
+from apigw.config.units import Rate
+from apigw.dates import HttpDate
+from apigw.pipeline import Stage
+from apigw.policy.cors import Cors
+from apigw.policy.gcra import LocalQuotas, Quota
+from apigw.policy.ip_lists import IpLists, Network, Networks
+from apigw.policy.limit_fields import draft
+from apigw.policy.security_headers import OFF, SecurityHeaders
+from apigw.stages.cors import CrossOrigin
+from apigw.stages.limits import AddressLimit, Allowance, CallerLimit, LimitFields, QuotaStore, legacy_lines
+from apigw.stages.security import AddressLists, Closed, ResponseHeaders
+
+
+class Edge:
+    """
+    Builds the stages of all routes, with the quotas that they share.
+
+    :param seconds: a clock that doesn't jump.
+    :param epoch: seconds since 1970.
+    """
+
+    def __init__(
+        self, config: GatewayConfig, date: HttpDate, seconds: Callable[[], float], epoch: Callable[[], float]
+    ) -> None:
+        self._config = config
+        self._date = date
+        self._seconds = seconds
+        self._epoch = epoch
+        limits = config.limits
+        self._store: QuotaStore = LocalQuotas() if limits is None else LocalQuotas(limits.keys)
+        self._exempt = Networks(() if limits is None else limits.exempt)
+        self._exempt_users = frozenset(() if limits is None else limits.exempt_users)
+
+    # -- for all exchanges ---------------------------------------------------------------------------------------------
+
+    def every(self) -> list[Stage]:
+        """What every exchange passes, before it is looked at what its route wants."""
+        config = self._config
+        stages = self._lists(config.gateway.allow_ips, config.gateway.deny_ips)
+        if config.cors is not None:
+            stages.append(self._cross_origin(config.cors))
+        told = "draft" if config.limits is None else config.limits.headers
+        if told != "none" and self._counting():
+            stages.append(LimitFields(draft if told == "draft" else legacy_lines(self._epoch)))
+        return stages
+
+    def _counting(self) -> bool:
+        limits = [(route.limit.ip, route.limit.user, route.limit.route) for route in self._config.routes]
+        return self._config.limits is not None or any(map(any, limits))
+
+    def _cross_origin(self, cors: CorsSection) -> CrossOrigin:
+        policy = Cors(
+            cors.origins,
+            credentials=cors.credentials,
+            methods=cors.methods,
+            headers=cors.headers,
+            expose=cors.expose,
+            max_age=cors.max_age,
+            private_network=cors.private_network,
+        )
+        return CrossOrigin(policy, self._date, cors.refuse)
+
+    # -- for one route -------------------------------------------------------------------------------------------------
+
+    def own(self) -> list[Stage]:
+        """For a place that the gateway answers by itself, from memory."""
+        return self._headers(self._config.gateway.security_headers)
+
+    def place(self, service: str, ip: str = "ip") -> list[Stage]:
+        """
+        For a place that has no section, and where it isn't asked who the client is.
+
+        :param service: empty where none answers.
+        :param ip: the key in ``[limits]`` of its limit by address.
+        """
+        limits = self._config.limits
+        stages = [*self.own(), *self._closed(service)]
+        if limits is not None:
+            allowance = Allowance(_quota("ip", limits.rate(ip)), ip_scope="" if ip == "ip" else ip)
+            stages += self._by_address(allowance)
+        return stages
+
+    def route(self, route: RouteSection) -> tuple[list[Stage], list[Stage]]:
+        """:return: what comes before it is asked who the client is, and what comes after."""
+        limit = route.limit
+        ip, ip_scope = self._limit("ip", limit.ip, route.name)
+        user, user_scope = self._limit("user", limit.user, route.name)
+        allowance = Allowance(
+            ip,
+            user,
+            _quota("route", limit.route or None),
+            ip_scope,
+            user_scope,
+            route.name,
+            float(limit.cost),
+            route.enforce,
+        )
+        headers = route.security_headers or self._config.gateway.security_headers
+        stages = [
+            *self._headers(headers),
+            *self._lists(route.allow_ips, route.deny_ips, route.enforce),
+            *self._closed(route.service, route.maintenance),
+            *self._by_address(allowance),
+        ]
+        return stages, self._by_caller(allowance)
+
+    def _limit(self, key: str, own: Limit | None, name: str) -> tuple[Quota | None, str]:
+        """:return: a quota and whose it is: the route's own, or that of all routes that have none."""
+        limits = self._config.limits
+        if own is not None:
+            return _quota(key, own or None), name
+        return (None if limits is None else _quota(key, limits.rate(key))), ""
+
+    def _by_address(self, allowance: Allowance) -> list[Stage]:
+        if allowance.ip is None:
+            return []
+        return [AddressLimit(self._store, self._seconds, allowance, self._exempt)]
+
+    def _by_caller(self, allowance: Allowance) -> list[Stage]:
+        if allowance.user is None and allowance.route is None:
+            return []
+        return [CallerLimit(self._store, self._seconds, allowance, self._exempt_users)]
+
+    def _lists(self, allow: Iterable[Network], deny: Iterable[Network], enforce: bool = True) -> list[Stage]:
+        return [AddressLists(IpLists(allow, deny), enforce)] if allow or deny else []
+
+    def _closed(self, service: str, route: float = 0.0) -> list[Stage]:
+        there = self._config.service(service).maintenance if service else 0.0
+        lasts = max(self._config.gateway.maintenance, there, route)
+        return [Closed(lasts)] if lasts else []
+
+    @staticmethod
+    def _headers(name: str) -> list[Stage]:
+        return [] if name == OFF else [ResponseHeaders(SecurityHeaders(name))]
+
+
+def _quota(name: str, rate: Rate | None) -> Quota | None:
+    return None if rate is None else Quota(name, rate.count, rate.period, rate.burst)

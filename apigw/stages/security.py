@@ -1,0 +1,55 @@
+"""Closes doors: to addresses that are not admitted, during maintenance, and in browsers by fields of answers."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from apigw.errors import AddressRefused, Maintenance
+from apigw.messages import Exchange, Response
+from apigw.pipeline import Stage
+from apigw.policy.ip_lists import IpLists
+from apigw.policy.security_headers import SecurityHeaders
+
+ADDRESSES = 10_000
+"""Whose verdicts are remembered."""
+
+
+class AddressLists(Stage):
+    """
+    Refuses addresses.
+
+    :param enforce: False to let them pass, and say so in the log.
+    """
+
+    def __init__(self, lists: IpLists, enforce: bool = True) -> None:
+        self._admits = lru_cache(ADDRESSES)(lists.admits)
+        self._enforce = enforce
+
+    def request(self, exchange: Exchange) -> None:
+        if self._admits(exchange.client_ip):
+            return
+        if self._enforce:
+            raise AddressRefused
+        exchange.would_refuse = AddressRefused.code
+
+
+class Closed(Stage):
+    """
+    Refuses all.
+
+    :param retry_after: seconds after which clients may come again.
+    """
+
+    def __init__(self, retry_after: float) -> None:
+        self._retry_after = retry_after
+
+    def request(self, exchange: Exchange) -> None:
+        raise Maintenance(retry_after=self._retry_after)
+
+
+class ResponseHeaders(Stage):
+    def __init__(self, headers: SecurityHeaders) -> None:
+        self._headers = headers
+
+    def response(self, exchange: Exchange, response: Response) -> None:
+        response.lines += self._headers.lines(response.seen)

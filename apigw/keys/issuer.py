@@ -109,7 +109,7 @@ class Issuer:
         if self.rules.algorithms and algorithm not in self.rules.algorithms:
             raise TokenRefused("The token is signed with an algorithm that is not accepted here.")
         keys = ring.find(header.get("kid"), algorithm) if ring is not None else ()
-        refused = TokenRefused("The token is signed with a key that is not known here.")
+        why = "The token is signed with a key that is not known here."
         for key in keys:
             self.verifications += 1
             try:
@@ -124,7 +124,7 @@ class Issuer:
                 )
                 return principal(claims, self.rules.paths)
             except InvalidSignatureError as error:
-                refused = TokenRefused(_WHY[type(error)])
+                why = _WHY[type(error)]
             except ExpiredSignatureError:
                 raise TokenRefused("The token has expired.", expired=True) from None
             except MissingRequiredClaimError as error:
@@ -133,4 +133,4 @@ class Issuer:
                 raise TokenRefused(str(error)) from None
             except (PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
                 raise TokenRefused(_WHY.get(type(error), "The token is not valid.")) from None
-        raise refused
+        raise TokenRefused(why)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
@@ -311,14 +312,8 @@ class Gateway(MultiService):
             self._certificates.append(shown)
         scheme = b"https" if listener.tls else b"http"
         trusted = Forwarding(self._config.gateway.trusted_proxies)
-        self._listen(
-            header,
-            listener.endpoint,
-            self._core,
-            self._routes,
-            scheme,
-            lambda site: entrance(listener, shown, trusted, site),
-        )
+        before = partial(entrance, listener, shown, trusted)
+        self._listen(header, listener.endpoint, self._core, self._routes, scheme, before)
 
     def _listen(
         self,

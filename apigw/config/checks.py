@@ -113,7 +113,9 @@ def _listeners(found: Found) -> Iterator[ConfigError]:
                 yield found.error(header, "endpoint", message)
                 break
         earlier.append((header, listener))
-        if listener.proxy_protocol and not any(gateway.trusted_proxies for _, gateway in found.of(GatewaySection)):
+    nobody = any(not gateway.trusted_proxies for _, gateway in found.of(GatewaySection))
+    for header, own in found.of(ListenerSection):
+        if own.proxy_protocol and nobody:
             yield found.error(header, "proxy_protocol", "counts for trusted_proxies alone, name them in [gateway]")
 
 

@@ -27,7 +27,7 @@ POSITIONAL = {
 INSTEAD = {
     "ssl": "write tcp:PORT, and tls = yes",
     "tls": "write tcp:PORT, and tls = yes",
-    "haproxy": "write tcp:PORT; the PROXY protocol is not supported by this version",
+    "haproxy": "write tcp:PORT, and proxy_protocol = yes",
     "fd": "write systemd:domain=INET:index=0 for an inherited socket",
     "http": "write tcp:PORT",
     "https": "write tcp:PORT, and tls = yes",

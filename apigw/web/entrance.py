@@ -9,6 +9,8 @@ from twisted.internet.interfaces import IProtocolFactory
 
 from apigw.config.model import HostSection, ListenerSection
 from apigw.policy.client_auth import ClientAuth, ClientAuths
+from apigw.policy.forwarded import Forwarding
+from apigw.web.proxied import ProxiedFactory
 from apigw.web.site import Site
 
 if TYPE_CHECKING:
@@ -34,10 +36,19 @@ def host_auths(hosts: Iterable[HostSection]) -> dict[str, ClientAuth]:
     return {host.name.lower(): ClientAuth(host.client_auth, host.client_ca) for host in hosts}
 
 
-def entrance(listener: ListenerSection, certificates: Certificates | None, site: Site) -> IProtocolFactory:
-    """What is to listen for ``site``."""
-    if certificates is None:
-        return site
-    from apigw.web.handshake import TlsFactory
+def entrance(
+    listener: ListenerSection, certificates: Certificates | None, trusted: Forwarding, site: Site
+) -> IProtocolFactory:
+    """
+    What is to listen for ``site``.
 
-    return TlsFactory(site, certificates, listener.handshake_timeout)
+    :param trusted: the proxies whose PROXY headers count.
+    """
+    factory: IProtocolFactory = site
+    if certificates is not None:
+        from apigw.web.handshake import TlsFactory
+
+        factory = TlsFactory(site, certificates, listener.handshake_timeout)
+    if listener.proxy_protocol:
+        factory = ProxiedFactory(site, factory, trusted, listener.handshake_timeout)
+    return factory

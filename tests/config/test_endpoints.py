@@ -68,7 +68,7 @@ def test_sockets_of_systemd(text):
         ("tcp:80:a:1:b", "has more arguments than tcp takes"),
         ("tcp:80\\", "ends with a backslash"),
         ("ssl:8443", "'ssl:8443' is not a plain endpoint, write tcp:PORT, and tls = yes"),
-        ("haproxy:tcp:80", "the PROXY protocol is not supported by this version"),
+        ("haproxy:tcp:80", "write tcp:PORT, and proxy_protocol = yes"),
         ("unix:", "'unix:' has no path, write for example unix:/run/apigw.sock"),
         ("unix:/s:mode=rw", "mode 'rw' is not a file mode, such as 660"),
         ("unix:/s:lockfile=yes", "lockfile 'yes' is not a whole number from 0 to 1"),

@@ -16,6 +16,7 @@ class Zone(ResolverBase):
     """
     :ivar records: by name and type.
     :ivar failing: names with which the server has trouble.
+    :ivar follows: aliases, as far as this zone goes.
     :ivar asked: how often, by name and type.
     """
 
@@ -23,6 +24,7 @@ class Zone(ResolverBase):
         super().__init__()
         self.records: dict[tuple[str, int], list[Any]] = {}
         self.failing: set[str] = set()
+        self.follows = True
         self.asked: Counter[tuple[str, int]] = Counter()
 
     def set(self, name: str, *payloads: Any, ttl: int = 30) -> None:
@@ -34,16 +36,15 @@ class Zone(ResolverBase):
         self.set(name, *(dns.Record_A(address) for address in addresses), ttl=ttl)
 
     def query(self, query: Any, timeout: object = None) -> Any:
-        """Aliases are followed as far as this zone goes."""
         name, kind = str(query.name).lower(), query.type
         self.asked[name, kind] += 1
         if name in self.failing:
             return fail(error.DNSServerError())
         answers: list[Any] = []
-        while (alias := self.records.get((name, dns.CNAME))) and len(answers) < 20:
+        while self.follows and (alias := self.records.get((name, dns.CNAME))) and len(answers) < 20:
             answers += alias
-            name = str(alias[0].payload.name)
-        answers += self.records.get((name, kind), [])
+            name = str(alias[0].payload.name).lower()
+        answers += self.records.get((name, kind), []) or (not answers and self.records.get((name, dns.CNAME), [])) or []
         if not any(known == name for known, _ in self.records):
             return fail(error.DomainError())
         return succeed((answers, [], []))

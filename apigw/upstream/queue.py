@@ -26,18 +26,22 @@ class WaitingLine:
     def __len__(self) -> int:
         return len(self._line)
 
-    def join(self) -> Deferred[None]:
+    def join(self, waited: float = 0.0) -> Deferred[None]:
         """
         Wait for one's turn.
 
+        :param waited: seconds spent here before; who was woken in vain goes on where it stood, and not for longer.
         :return: fires when a connection may be free; fails with :class:`UpstreamOverloaded`; may be cancelled.
         :raises UpstreamOverloaded: the line is full.
         """
-        if len(self._line) >= self._limit:
+        if not waited and len(self._line) >= self._limit:
             raise UpstreamOverloaded("Too many requests wait for the service.", retry_after=1.0)
         place: Deferred[None] = Deferred(self._leave)
-        self._line.append(place)
-        timer = self._clock.callLater(self._timeout, self._expire, place)
+        if waited:
+            self._line.appendleft(place)
+        else:
+            self._line.append(place)
+        timer = self._clock.callLater(max(0.0, self._timeout - waited), self._expire, place)
         return place.addBoth(self._stop, timer)
 
     def wake(self) -> None:

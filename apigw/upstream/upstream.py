@@ -163,10 +163,15 @@ class Upstream:
         while peer is None:
             begun = self._seconds()
             try:
-                await self._line.join()
+                await self._line.join(attempt.queued)
             finally:
                 attempt.queued += self._seconds() - begun
-            peer = self._pick(key, tried)
+            try:
+                peer = self._pick(key, tried)
+            except UpstreamError:
+                # What stops this one stops the next in line too: it shall hear of it now, not when its time is over.
+                self._clock.callLater(0.0, self._line.wake)
+                raise
         permit = self._permit
         begun = self._now
         attempt.peer = peer.label

@@ -8,6 +8,7 @@ from twisted.internet.error import ConnectionRefusedError
 from apigw.messages import Timeouts
 from apigw.policy.breaker import BreakerPolicy
 from apigw.policy.retry import RetryPolicy
+from apigw.upstream.pool import PoolSettings
 from tests.kit import Memory, Pipe
 
 GET = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -267,3 +268,14 @@ def test_the_time_that_a_trusted_caller_leaves_shortens_ours(trusted: tuple[str,
     assert b"X-Timeout-Remaining: " + told + b"\r\n" in memory.dials[0].take()
     memory.clock.pump([0.1] * 16)
     assert bool(client.take()) is bool(trusted)
+
+
+def test_all_in_line_hear_at_once_that_the_breaker_opened() -> None:
+    memory = Memory(pool=PoolSettings(max_connections=1), breaker=BreakerPolicy(volume=1, open_for=30.0))
+    first = ask(memory)
+    waiting = [ask(memory) for _ in range(5)]
+    memory.dials[0].feed(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")
+    assert first.take().startswith(b"HTTP/1.1 500 ")
+    memory.clock.pump([0.0] * 6)
+    for client in waiting:
+        assert b'"code": "circuit-open"' in client.take()

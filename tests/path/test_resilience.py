@@ -274,8 +274,11 @@ def test_all_in_line_hear_at_once_that_the_breaker_opened() -> None:
     memory = Memory(pool=PoolSettings(max_connections=1), breaker=BreakerPolicy(volume=1, open_for=30.0))
     first = ask(memory)
     waiting = [ask(memory) for _ in range(5)]
-    memory.dials[0].feed(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")
+    failed = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
+    memory.dials[0].feed(failed)
     assert first.take().startswith(b"HTTP/1.1 500 ")
+    memory.dials[0].feed(failed)  # the answer to the one that was sent as the connection became free
     memory.clock.pump([0.0] * 6)
+    assert waiting.pop(0).take().startswith(b"HTTP/1.1 500 ")
     for client in waiting:
         assert b'"code": "circuit-open"' in client.take()

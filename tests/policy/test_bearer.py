@@ -82,9 +82,7 @@ def test_the_longest_token_is_let_through() -> None:
 
 
 names = st.sampled_from([b"Authorization", b"authorization", b"Cookie", b"cookie", b"Accept"])
-bits = st.sampled_from(
-    [b"Bearer", b" ", b"session=", b";", b".", b"=", b"&", TOKEN, b"\xff", b"\t", b'"', b"a"]
-)
+bits = st.sampled_from([b"Bearer", b" ", b"session=", b";", b".", b"=", b"&", TOKEN, b"\xff", b"\t", b'"', b"a"])
 values = st.binary(max_size=40) | st.lists(bits, max_size=8).map(b"".join)
 FORM = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+").fullmatch
 
@@ -110,9 +108,7 @@ def test_challenges() -> None:
     assert challenge("insufficient_scope", "More is needed.", ["a", "b"])[1] == (
         b'Bearer realm="apigw", error="insufficient_scope", error_description="More is needed.", scope="a b"'
     )
-    assert (
-        challenge("invalid_token", 'a "quote"\r\nX: y')[1] == b'Bearer realm="apigw", error="invalid_token"'
-    )
+    assert challenge("invalid_token", 'a "quote"\r\nX: y')[1] == b'Bearer realm="apigw", error="invalid_token"'
 
 
 def test_one_of_several_is_enough_and_none_wanted_too() -> None:

@@ -35,9 +35,7 @@ def test_claims_are_found_by_name_and_by_path(claims: dict[str, Any], path: str,
 
 
 def test_a_whole_token() -> None:
-    who = principal(
-        {"sub": "u1", "roles": ["admin", "admin", "x"], "scope": "read:a write:a", "exp": 12}, PATHS
-    )
+    who = principal({"sub": "u1", "roles": ["admin", "admin", "x"], "scope": "read:a write:a", "exp": 12}, PATHS)
     assert (who.user, who.roles, who.scopes, who.expires) == (
         "u1",
         ("admin", "x"),

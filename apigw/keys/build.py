@@ -17,6 +17,16 @@ from apigw.policy.jwk import KeyRing
 from apigw.policy.principal import ClaimPaths
 
 
+class _QuietFactory(HTTPConnectionPool._factory):  # type: ignore[misc]
+    noisy = False
+
+
+class _Connections(HTTPConnectionPool):
+    """None is kept, and the log has no two lines for each."""
+
+    _factory = _QuietFactory
+
+
 class Tokens:
     """
     :param sections: those that say where their keys are.
@@ -62,7 +72,7 @@ class Tokens:
             self._reactor,
             BrowserLikePolicyForHTTPS(platformTrust()),
             connectTimeout=FETCH_TIMEOUT,
-            pool=HTTPConnectionPool(self._reactor, persistent=False),
+            pool=_Connections(self._reactor, persistent=False),
         )
         keys = RemoteKeys(
             section.jwks_url,

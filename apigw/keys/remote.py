@@ -12,6 +12,7 @@ from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
+from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
 from apigw.policy.jwk import MAX_JWKS, Key, KeyRefused, KeyRing, jwks_keys
@@ -47,7 +48,7 @@ class _Document(Protocol):
         if self._over:
             return
         self._over = True
-        if reason.check(ResponseDone):
+        if reason.check(ResponseDone, PotentialDataLoss):  # of JSON that was cut nothing can be read
             self._done.callback(bytes(self._data))
         else:
             self._done.errback(FetchFailed("the answer was cut"))

@@ -53,6 +53,7 @@ from apigw.stages.jwt import Jwt
 from apigw.stages.metrics import Metrics
 from apigw.stages.origin import Origin
 from apigw.stages.request_id import RequestId
+from apigw.stages.transport_security import StrictTransport, ToHttps
 from apigw.telemetry.access_log import AccessLogFormat
 from apigw.telemetry.lines import LineWriter, target
 from apigw.telemetry.metrics import GatewayMetrics
@@ -234,6 +235,8 @@ class Gateway(MultiService):
         if self._metrics is not None:
             stages.append(Metrics(self._metrics.requests))
         stages.append(Origin(Forwarding(self._config.gateway.trusted_proxies)))
+        if self._config.gateway.hsts is not None:
+            stages.append(StrictTransport(self._config.gateway.hsts))
         hosts = host_auths(self._config.hosts)
         if any(auth.asks for auth in hosts.values()):
             stages.append(ClientAuthChecked(hosts))
@@ -313,7 +316,16 @@ class Gateway(MultiService):
         scheme = b"https" if listener.tls else b"http"
         trusted = Forwarding(self._config.gateway.trusted_proxies)
         before = partial(entrance, listener, shown, trusted)
-        self._listen(header, listener.endpoint, self._core, self._routes, scheme, before)
+        routes = self._routes if listener.redirect is None else self._redirecting(listener.redirect)
+        self._listen(header, listener.endpoint, self._core, routes, scheme, before)
+
+    def _redirecting(self, port: int) -> GatewayRoutes:
+        """All requests take one route: to https."""
+        stages = self._logging()
+        if self._metrics is not None:
+            stages.append(Metrics(self._metrics.requests))
+        stages.append(Origin(Forwarding(self._config.gateway.trusted_proxies)))
+        return GatewayRoutes(Place(self._core, Route("redirect", "", stages, ToHttps(port, self._date))))
 
     def _listen(
         self,

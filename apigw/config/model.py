@@ -42,6 +42,7 @@ from apigw.config.origins import ALLOWED_FIELDS, ALLOWED_METHODS, FIELD_NAMES, O
 from apigw.config.problems import Origin
 from apigw.config.retrying import BACKOFF, RETRY_METHODS, RETRY_ON
 from apigw.config.secrets import SECRET_FILE, SECRET_VARIABLE, Secret
+from apigw.config.secure import REDIRECT, STRICT_TRANSPORT
 from apigw.config.tokens import ROLES, SCOPES, IdentitySection, IssuerSection, JwtSection
 from apigw.config.units import (
     DURATION,
@@ -145,6 +146,13 @@ class GatewaySection:
         help="Fields that make browsers careful with an answer, where it doesn't have them: `pages` breaks no ordinary"
         " page, `api` is for answers that are no pages.",
     )
+    hsts: str | None = option(
+        STRICT_TRANSPORT,
+        default=None,
+        unset="not sent",
+        example="365d includeSubDomains",
+        help="Send `Strict-Transport-Security` with each answer over TLS: browsers use https alone for so long.",
+    )
     response_time_header: bool = option(SWITCH, default=True, help="Send `x-response-time` with each answer.")
     ready_needs: tuple[str, ...] = option(
         list_of(NAME, "services"),
@@ -198,8 +206,18 @@ class ListenerSection:
         " those of others may not.",
     )
 
+    redirect: int | None = option(
+        REDIRECT,
+        default=None,
+        unset="none",
+        example="https",
+        help="Serve nothing here, but tell clients to ask the same of https (308).",
+    )
+
     def problems(self) -> Iterator[tuple[str, str]]:
         """:return: keys and messages."""
+        if self.tls and self.redirect is not None:
+            yield "redirect", "is for listeners without TLS, write it there"
         if self.tls and self.certificates is None:
             yield (
                 "certificates",

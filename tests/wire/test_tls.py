@@ -60,7 +60,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 class Secure:
     """A gateway with certificates for a.test, *.example.com and plain.example.com, in that order."""
 
-    def __init__(self, directory: Path, service: Service, more: str = "") -> None:
+    def __init__(self, directory: Path, service: Service, more: str = "", ini: str = INI, listeners: int = 4) -> None:
         self.directory = directory
         self.service = service
         self.root = Authority("root")
@@ -77,7 +77,7 @@ class Secure:
         write(directory / "partners.pem", self.partners.pem)
         write(directory / "client.pem", self.clients.issue(subject="cl\u00e4ra", client=True))
         write(directory / "partner.pem", self.partners.issue(subject="paul", client=True))
-        self.gateway = Gateway(directory, INI.format(port=service.port) + more, listeners=4 if more else 1)
+        self.gateway = Gateway(directory, ini.format(port=service.port) + more, listeners=listeners if more else 1)
 
     def context(self, client: str = "") -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(self.directory / "root.pem"))
@@ -390,3 +390,48 @@ def test_a_bad_certificate_is_not_taken(secure):
     assert "1.pem holds no certificate" in told[0]
     assert serial(secure) == serials(secure.a)[0]
     assert serial(secure, "b.example.com") == serials(other)[0]
+
+
+# -- to https -------------------------------------------------------------------------------------------------------
+
+TO_HTTPS = """
+[listener:plain]
+endpoint = tcp:0:interface=127.0.0.1
+redirect = https:8443
+[listener:other]
+endpoint = tcp:0:interface=127.0.0.1
+[listener:another]
+endpoint = tcp:0:interface=127.0.0.1
+redirect = https
+"""
+
+
+def test_clients_are_led_to_https(directory, own_service):
+    made = Secure(directory, own_service, TO_HTTPS)
+    with made.gateway as gateway:
+        for listener, port in (("plain", ":8443"), ("another", "")):
+            wire = connect(gateway.ports[listener])
+            for target in (b"/", b"/health", b"/a%2Fb//c?d=e&f", b"/api/v1/auth/x"):
+                wire.send(b"POST %b HTTP/1.1\r\nHost: A.test:80\r\nContent-Length: 2\r\n\r\nab" % target)
+                answer = wire.answer()
+                assert answer.status == 308
+                assert answer.text("Location") == f"https://a.test{port}{target.decode()}"
+                assert answer.all(b"x-request-id")
+            wire.send(b"GET / HTTP/1.0\r\n\r\n")
+            assert wire.answer().status == 400
+            wire.close()
+        assert made.asks(connect(gateway.ports["other"]), "a.test") == 200
+
+
+def test_clients_are_told_to_stay_there(directory, own_service):
+    more = "[listener:plain]\nendpoint = tcp:0:interface=127.0.0.1\n"
+    own = INI.replace("header_timeout", "hsts = 1d includeSubDomains\nheader_timeout")
+    made = Secure(directory, own_service, more, ini=own, listeners=2)
+    with made.gateway as gateway:
+        wires = {True: made.connect(), False: connect(gateway.ports["plain"])}
+        for told, wire in wires.items():
+            for path in (b"/health", b"/\\"):
+                wire.send(b"GET %b HTTP/1.1\r\nHost: a.test\r\n\r\n" % path)
+                value = [b"max-age=86400; includeSubDomains"] if told else []
+                assert wire.answer().all(b"strict-transport-security") == value
+            wire.close()

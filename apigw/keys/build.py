@@ -17,7 +17,7 @@ from apigw.policy.jwk import KeyRing
 from apigw.policy.principal import ClaimPaths
 
 
-class _QuietFactory(HTTPConnectionPool._factory):  # type: ignore[misc]
+class _QuietFactory(HTTPConnectionPool._factory):  # type: ignore[misc,valid-type]
     noisy = False
 
 

@@ -27,6 +27,11 @@ class Found:
     backup: bool = False
 
     @property
+    def label(self) -> str:
+        """For logs and metrics, such as ``10.0.0.1:9001`` or ``[::1]:80``."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
     def key(self) -> tuple[str, str, int, str, bool]:
         """Equal for two that are the same peer, whatever their weights."""
         return self.scheme, self.host, self.port, self.name, self.backup

@@ -28,7 +28,8 @@ class Watch(Service):
     Never two questions at once, whatever the source or ``changed`` raises. While the source fails or finds nothing, the
     last good list stays in force, which is said once.
 
-    :param changed: called with all addresses, first when the source answers, then when they differ.
+    :param changed: called with all addresses, first when the source answers, then when they differ; again
+        with the next answer, if it raises.
     :param seconds: monotonic.
 
     :ivar found: the last good list, empty before there was one.
@@ -101,11 +102,12 @@ class Watch(Service):
         found = tuple(sorted(set(found), key=lambda one: (one.key, one.weight)))
         if found == self.found:
             return
-        self.found = found
         try:
             self._changed(found)
         except Exception:
             self._log.failure("the addresses from {source} could not be taken", source=self.source.label)
+        else:
+            self.found = found
 
     def _failed(self, error: Exception) -> float:
         """:return: seconds until the next attempt."""

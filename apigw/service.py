@@ -237,9 +237,8 @@ class Gateway(MultiService):
         stages.append(Origin(Forwarding(self._config.gateway.trusted_proxies)))
         if self._config.gateway.hsts is not None:
             stages.append(StrictTransport(self._config.gateway.hsts))
-        hosts = host_auths(self._config.hosts)
-        if any(auth.asks for auth in hosts.values()):
-            stages.append(ClientAuthChecked(hosts))
+        if self._config.hosts:
+            stages.append(ClientAuthChecked(host_auths(self._config.hosts)))
         return [*stages, *self._edge.every()]
 
     def _logging(self) -> list[Stage]:

@@ -353,6 +353,17 @@ def test_a_host_that_requires_them_cannot_be_reached_by_another_name(mutual):
     assert mutual.asks(connect(mutual.gateway.ports["plain"]), "a.test") == 200
 
 
+def test_a_host_that_asks_for_nothing_is_no_way_into_the_others(directory, own_service):
+    more = MUTUAL.partition("[host")[0] + "[host:open.example.com]\nclient_auth = none\n"
+    made = Secure(directory, own_service, more)
+    with made.gateway:
+        wire = made.connect("open.example.com", "mutual")
+        assert made.asks(wire, "open.example.com") == 200
+        assert made.asks(wire, "a.test") == 421
+        assert made.refuses("a.test", "mutual", host="open.example.com")
+        wire.close()
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_session_of_one_host_is_no_way_into_another(mutual, version):
     context = mutual.context()

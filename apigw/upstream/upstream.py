@@ -53,6 +53,7 @@ class Upstream:
         self._clock = clock
         self._outliers: OutlierGroup[Peer] = OutlierGroup(outliers or OutlierPolicy(0, 0), self._ejected)
         self._return: IDelayedCall | None = None
+        self._only: Candidate[Peer] | None = None
         self._now = 0.0
         self._permit = REFUSED
 
@@ -65,6 +66,7 @@ class Upstream:
         for peer in after - before:
             peer.watched = self._outliers.watch(peer)
         self._group.replace([peer.candidate for peer in peers], self._seconds())
+        self._find_only()
         for peer in before - after:
             if peer.watched is not None:
                 self._outliers.forget(peer.watched)
@@ -73,6 +75,12 @@ class Upstream:
     def fitness_changed(self, peer: Peer) -> None:
         """A peer became healthy, unhealthy or ejected, or came back."""
         self._group.set_available(peer.candidate, peer.fit, self._seconds())
+        self._find_only()
+
+    def _find_only(self) -> None:
+        """Where there is one peer and it is fit, nobody has to choose."""
+        peers = self.peers
+        self._only = peers[0].candidate if len(peers) == 1 and peers[0].candidate.available else None
 
     def _ejected(self, peer: Peer) -> None:
         assert peer.watched is not None
@@ -235,9 +243,15 @@ class Upstream:
         :raises UpstreamUnavailable: no peer is known or fit; :class:`CircuitOpen`: all breakers are open.
         """
         now = self._now = self._seconds()
-        candidate = self._group.pick(now, self._usable, key, tried)
-        if candidate is not None:
-            return candidate.peer
+        only = self._only
+        if only is not None:
+            if self._usable(only):
+                self._group.take(only, now)
+                return only.peer
+        else:
+            candidate = self._group.pick(now, self._usable, key, tried)
+            if candidate is not None:
+                return candidate.peer
         if not self.peers:
             raise UpstreamUnavailable(f"No address is known for the service {self.name}.", retry_after=1.0)
         fit = [peer for peer in self.peers if peer.candidate.available or self._group.panicking]

@@ -387,15 +387,19 @@ class Channel(Protocol):
             lines += b"Connection: close\r\n"
         elif not http11:
             lines += b"Connection: keep-alive\r\n"
+        if isinstance(body, bytes) and not chunked and not response.bodyless and exchange.request.method != b"HEAD":
+            # As with most answers, all of it is here and its length is known: one write.
+            exchange.sent = len(body)
+            self._write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (response.status, response.reason, lines, body))
+            self._answered(True)
+            return
         head = b"HTTP/1.1 %d %b\r\n%b\r\n" % (response.status, response.reason, lines)
         if response.bodyless or exchange.request.method == b"HEAD":
             self._write(head)
             self._answered(True)
         elif isinstance(body, bytes):
             exchange.sent = len(body)
-            if chunked:
-                body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
-            self._write(head + body)
+            self._write(head + (b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"))
             self._answered(True)
         else:
             self._deadline.set(inf)
@@ -449,7 +453,8 @@ class Channel(Protocol):
             self._end()
         else:
             self._deadline.set(self._site.seconds() + self._settings.keepalive_timeout)
-            self._next()
+            if self._buffer or self._paused:
+                self._next()
 
     def _next(self) -> None:
         """Go on with what the client sent meanwhile, if nothing is under way."""

@@ -373,7 +373,8 @@ def test_wrong_urls_name_the_variable():
 
 def test_the_other_founding_variables():
     config = load(
-        None, {"BODY_SIZE_LIMIT": "2mb", "SHUTDOWN_TIMEOUT_MS": "1500", "OTEL_EXPORTER_OTLP_ENDPOINT": "x", "REDIS_URL": ""}
+        None,
+        {"BODY_SIZE_LIMIT": "2mb", "SHUTDOWN_TIMEOUT_MS": "1500", "OTEL_EXPORTER_OTLP_ENDPOINT": "x", "REDIS_URL": ""},
     )
     assert config.gateway.max_body == 2 * 1024**2
     assert config.gateway.drain_timeout == 1.5

@@ -42,7 +42,7 @@ def test_what_fits_is_no_problem():
         ),
         (
             "APIGW__ROUTE_USERS__STALE_WHILE_REVALIDATE",
-            "$APIGW__ROUTE_USERS__STALE_WHILE_REVALIDATE: [route:users] stale_while_revalidate: is not supported by this version, leave it out",
+            "$APIGW__ROUTE_USERS__STALE_WHILE_REVALIDATE: [route:users] stale_while_revalidate: is not supported by this version, leave it out",  # noqa: E501
         ),
     ],
 )

@@ -23,7 +23,7 @@ from apigw.upstream.discovery.dns import TtlBounds
 from apigw.upstream.discovery.http import get_json
 from apigw.upstream.discovery.names import Names, NotFound
 from apigw.upstream.discovery.resolv_conf import is_address
-from apigw.upstream.discovery.source import Answer, Found, SourceFailed
+from apigw.upstream.discovery.source import Answer, Found, Source, SourceFailed
 
 TIMEOUT = 5.0
 MAX_BODY = 4 * 1024 * 1024
@@ -146,7 +146,7 @@ class Catalog:
 
 
 @frozen
-class CatalogSource:
+class CatalogSource(Source):
     """
     The peers of one service in the registry.
 

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from apigw.upstream.discovery.names import Names, NotFound
-from apigw.upstream.discovery.source import Answer, Found, SourceFailed
+from apigw.upstream.discovery.source import Answer, Found, Source, SourceFailed
 
 
 @frozen
@@ -28,7 +28,7 @@ class TtlBounds:
 
 
 @frozen
-class DnsSource:
+class DnsSource(Source):
     """
     All addresses of a host.
 
@@ -68,7 +68,7 @@ class DnsSource:
 
 
 @frozen
-class SrvSource:
+class SrvSource(Source):
     """
     The targets of SRV records (RFC 2782): those of the lowest priority value get the requests by their weights, all
     others are backups. Peers have the name of the domain that was asked for, without its labels of service and

@@ -65,3 +65,6 @@ class Source(Protocol):
 
         :raises SourceFailed: it can't be told; anything else is taken for the same.
         """
+
+    def close(self) -> None:
+        """Let go of what is kept open between questions, if anything."""

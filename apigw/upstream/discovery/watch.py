@@ -68,6 +68,7 @@ class Watch(Service):
         run, self._run = self._run, None
         if run is not None:
             run.cancel()
+            self.source.close()
         return run
 
     async def _watch(self) -> None:

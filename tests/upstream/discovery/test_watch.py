@@ -26,6 +26,7 @@ class Scripted:
     label: str = "scripted"
     asked: list[float] = field(factory=list)
     clock: Clock = field(factory=Clock)
+    closed: int = 0
 
     async def fetch(self) -> Answer:
         self.asked.append(self.clock.seconds())
@@ -36,6 +37,9 @@ class Scripted:
             raise step
         assert isinstance(step, Answer)
         return step
+
+    def close(self) -> None:
+        self.closed += 1
 
 
 def watching(*script: object) -> tuple[Scripted, Watch, list[Sequence[Found]]]:
@@ -147,6 +151,7 @@ def test_stopping_gives_up_on_the_question_under_way_and_says_nothing(warnings):
     watch.startService()
     assert watch.stopService().called
     assert len(cancelled) == 1
+    assert source.closed == 1
     assert warnings == []
     assert watch.failures == 0
     assert source.clock.getDelayedCalls() == []

@@ -132,7 +132,7 @@ async def test_a_watch_that_breaks_is_a_failure_and_the_next_one_tells_what_was_
     change = fetching(watching)
     await api.watched
     api.cut()
-    with pytest.raises(SourceFailed, match="cut|non-clean"):
+    with pytest.raises(SourceFailed, match=r"cut|non-clean"):
         await change
     api.put(endpoint_slice("user-b", "10.0.0.2"))
     answer = await watching.fetch()

@@ -114,11 +114,11 @@ class Gateway(MultiService):
         self._draining = False
         self._pseudonym = f"apigw-{os.urandom(4).hex()}"
         self._lines = self._line_writer()
-        builder = self._builder = UpstreamBuilder(reactor, monotonic, Random())
+        builder = self._builder = UpstreamBuilder(reactor, monotonic, Random(), config.discovery)
         self._upstreams = {service.name: builder.upstream(service) for service in config.services}
         self._demos = builder.demos
-        for demo in self._demos.values():
-            demo.setServiceParent(self)
+        for child in (*self._demos.values(), *builder.watches):
+            child.setServiceParent(self)
         self._access = AdminAccess(b"" if config.admin is None else config.admin.token)
         self._metrics = None if config.admin is None else self._build_metrics()
         self._tokens = self._build_tokens()
@@ -374,8 +374,7 @@ class Gateway(MultiService):
         if self._tokens is not None:
             self._tokens.start()
         lean(self._reactor)
-        for check in self._builder.checks:
-            check.start()
+        self._builder.start_checks()
         for shown in self._certificates:
             shown.watch(self._reactor)
         for number in (signal.SIGHUP, signal.SIGUSR1):
@@ -414,8 +413,7 @@ class Gateway(MultiService):
             self._metrics.lag.stop()
         if self._tokens is not None:
             self._tokens.stop()
-        for check in self._builder.checks:
-            check.stop()
+        self._builder.stop_checks()
         for shown in self._certificates:
             shown.unwatch()
         for upstream in self._upstreams.values():

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from math import inf
 from random import Random
 from typing import Any
 
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IStreamClientEndpoint
 from twisted.web.client import Agent
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
 from apigw.config.addresses import PeerAddress
-from apigw.config.model import ServiceSection
+from apigw.config.discovering import DiscoverySection
+from apigw.config.model import ServiceSection, ServiceTls
 from apigw.demo import DemoService
 from apigw.policy.balance import Group
 from apigw.policy.breaker import Breaker, BreakerPolicy
@@ -23,28 +24,39 @@ from apigw.policy.health import HealthPolicy
 from apigw.policy.outlier import OutlierPolicy
 from apigw.policy.retry import policy
 from apigw.policy.retry_budget import RetryBudget
+from apigw.sources import SourceBuilder
 from apigw.upstream import dial
+from apigw.upstream.discovery.source import Found
+from apigw.upstream.discovery.watch import Watch
 from apigw.upstream.health import CheckSettings, HealthCheck
 from apigw.upstream.peer import Peer
 from apigw.upstream.pool import Pool, PoolSettings
+from apigw.upstream.registry import Registry
 from apigw.upstream.retries import Retries
 from apigw.upstream.tls import client_creator
 from apigw.upstream.upstream import Upstream
+
+MAX_CREATORS = 256
+"""Ways to verify peers, by name, that are kept: to read the system's authorities takes some 10 ms."""
 
 
 class UpstreamBuilder:
     """
     :param chance: for the balancers.
 
-    :ivar checks: active health checks, to be started with the gateway.
+    :ivar watches: of the sources of addresses, to be started with the gateway.
     :ivar demos: embedded services that are listening, by name; to be started with the gateway.
     """
 
-    def __init__(self, reactor: Any, seconds: Callable[[], float], chance: Random) -> None:
+    def __init__(self, reactor: Any, seconds: Callable[[], float], chance: Random, discovery: DiscoverySection) -> None:
         self._reactor = reactor
         self._seconds = seconds
         self._chance = chance
-        self.checks: list[HealthCheck] = []
+        self._sources = SourceBuilder(reactor, seconds, discovery)
+        self._checks: dict[Peer, HealthCheck] = {}
+        self._checking = False
+        self._creator = lru_cache(MAX_CREATORS)(_creator)
+        self.watches: list[Watch] = []
         self._budgets: dict[str, RetryBudget] = {}
         self.demos: dict[str, DemoService] = {}
         self._demo_ports: dict[str, int] = {}
@@ -63,10 +75,41 @@ class UpstreamBuilder:
         upstream = Upstream(
             service.name, group, self._reactor, self._seconds, service.max_queue, service.queue_timeout, outliers
         )
-        peers = [self.peer(upstream, service, address, backup=False) for address in service.urls]
-        peers += [self.peer(upstream, service, address, backup=True) for address in service.backup_urls]
-        upstream.replace(peers)
+        addresses = [(address, False) for address in service.urls]
+        addresses += [(address, True) for address in service.backup_urls]
+        fixed = [self.peer(upstream, service, one, backup) for one, backup in addresses if not one.discovered]
+        registry = Registry(upstream, fixed, partial(self._found, upstream, service), self._dropped)
+        for one, backup in addresses:
+            if one.discovered:
+                source = self._sources.source(one, backup)
+                changed = partial(registry.changed, source)
+                self.watches.append(Watch(source, changed, self._reactor, self._seconds, self._chance))
         return upstream
+
+    def start_checks(self) -> None:
+        """Of peers that there are, and from now on of each that is found."""
+        self._checking = True
+        for check in self._checks.values():
+            check.start()
+
+    def stop_checks(self) -> None:
+        self._checking = False
+        for check in self._checks.values():
+            check.stop()
+
+    def _found(self, upstream: Upstream, service: ServiceSection, found: Found) -> Peer:
+        address = PeerAddress(
+            scheme=found.scheme, host=found.host, port=found.port, weight=found.weight, name=found.name
+        )
+        peer = self.peer(upstream, service, address, found.backup)
+        if self._checking and peer in self._checks:
+            self._checks[peer].start()
+        return peer
+
+    def _dropped(self, peer: Peer) -> None:
+        check = self._checks.pop(peer, None)
+        if check is not None:
+            check.stop()
 
     def retries(self, service: ServiceSection) -> Retries:
         """The retries of one route to ``service``; all routes to it share a budget."""
@@ -91,7 +134,7 @@ class UpstreamBuilder:
         else:
             way = dial.tcp(self._reactor, address.host, address.port)
         if secure:
-            way = dial.tls(way, client_creator(address.host, service.tls), self._reactor)
+            way = dial.tls(way, self._creator(address.name or address.host, service.tls), self._reactor)
         pool = Pool(way, self._reactor, self._seconds, settings, tls=secure, freed=upstream.freed)
         authority = address.authority.encode()
         origin = (b"https://" if secure else b"http://") + authority
@@ -99,7 +142,7 @@ class UpstreamBuilder:
         peer = Peer(address.label, origin, authority, pool, breaker, address.weight, backup)
         breaker.on_change(partial(upstream.breaker_changed, peer))
         if service.health.path is not None:
-            self.checks.append(self._check(upstream, service, peer, address))
+            self._checks[peer] = self._check(upstream, service, peer, address)
         return peer
 
     def _check(self, upstream: Upstream, service: ServiceSection, peer: Peer, address: PeerAddress) -> HealthCheck:
@@ -125,7 +168,7 @@ class UpstreamBuilder:
             host, port = "127.0.0.1", self._demo(address.host)
         endpoint: IStreamClientEndpoint = HostnameEndpoint(self._reactor, host, port)
         if address.scheme == "https":
-            endpoint = wrapClientTLS(client_creator(address.host, service.tls), endpoint)
+            endpoint = wrapClientTLS(self._creator(address.name or address.host, service.tls), endpoint)
         return endpoint
 
     def _demo(self, name: str) -> int:
@@ -133,6 +176,10 @@ class UpstreamBuilder:
             demo = self.demos[name] = DemoService(self._reactor, name)
             self._demo_ports[name] = demo.listen()
         return self._demo_ports[name]
+
+
+def _creator(host: str, settings: ServiceTls) -> IOpenSSLClientConnectionCreator:
+    return client_creator(host, settings)
 
 
 @implementer(IAgentEndpointFactory)

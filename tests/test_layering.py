@@ -23,6 +23,7 @@ LAYERS = (
     {"core"},
     {"routes"},
     {"web", "admin"},
+    {"sources"},
     {"upstreams", "edge"},
     {"service"},
     {"tap", "__main__"},

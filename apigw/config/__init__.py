@@ -5,13 +5,13 @@ What the gateway is to do: from an INI file and the environment to frozen values
 """
 
 from apigw.config.addresses import PeerAddress
+from apigw.config.discovering import DiscoverySection
 from apigw.config.display import show
 from apigw.config.endpoints import ListenEndpoint
 from apigw.config.loader import load
 from apigw.config.matching import FieldMatch, PathPattern
 from apigw.config.model import (
     DemoSection,
-    DiscoverySection,
     GatewayConfig,
     GatewaySection,
     ListenerSection,

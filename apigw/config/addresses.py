@@ -16,22 +16,32 @@ DEMO_SERVICES = ("user", "ai", "music")
 MAX_WEIGHT = 65535
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
+SOURCES = ("srv+http", "srv+https", "kubernetes", "kubernetes+https", "registry")
+"""Schemes of what isn't an address but stands for some."""
+
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL).fullmatch
 _AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?").fullmatch
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)").fullmatch
+_DNS_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)").fullmatch
+_CATALOGUED = re.compile(r"[A-Za-z0-9._-]{1,100}").fullmatch
 _ALL_DIGITS = re.compile(r"[0-9.]+").fullmatch
 
 
 @frozen(kw_only=True)
 class PeerAddress:
     """
-    One address of a service.
+    One address of a service, or where its addresses are found.
 
-    :ivar scheme: ``http``, ``https``, ``unix`` (plain HTTP over a UNIX socket), or ``demo`` (an embedded service).
-    :ivar host: name in lower case or IP address, IPv6 without brackets; with ``demo`` the embedded service's name.
-    :ivar port: 0 with ``unix`` and ``demo``.
+    :ivar scheme: ``http``, ``https``, ``unix`` (plain HTTP over a UNIX socket), ``demo`` (an embedded service), or one
+        of :data:`SOURCES`.
+    :ivar host: name in lower case or IP address, IPv6 without brackets; with ``demo`` the embedded service's name, with
+        ``srv+...`` that of the records, with ``kubernetes...`` and ``registry`` that of the service there.
+    :ivar port: 0 but with ``http`` and ``https``.
     :ivar path: of the socket, absolute; only with ``unix``.
     :ivar weight: share of requests relative to the other peers.
+    :ivar name: what Host and the certificate of the peer say, where it isn't ``host``.
+    :ivar namespace: only with ``kubernetes...``.
+    :ivar port_name: a name or a number, empty for the only one; only with ``kubernetes...``.
     """
 
     scheme: str
@@ -39,11 +49,24 @@ class PeerAddress:
     port: int = 0
     path: str = ""
     weight: int = 1
+    name: str = ""
+    namespace: str = ""
+    port_name: str = ""
+
+    @property
+    def discovered(self) -> bool:
+        """It isn't an address yet, but stands for some that are found."""
+        return self.scheme in SOURCES or (self.scheme in DEFAULT_PORTS and not _address(self.host))
 
     @property
     def url(self) -> str:
         if self.scheme in DEFAULT_PORTS:
             return f"{self.scheme}://{self.label}"
+        if self.namespace:
+            port = f":{self.port_name}" if self.port_name else ""
+            return f"{self.scheme}://{self.namespace}/{self.host}{port}"
+        if self.scheme.startswith("srv+"):
+            return f"{self.scheme}://{self.host}"
         return f"{self.scheme}:{self.path or self.host}"
 
     @property
@@ -58,11 +81,16 @@ class PeerAddress:
         """For the Host field: without a port that the scheme implies; ``localhost`` with ``unix``."""
         if self.scheme not in DEFAULT_PORTS:
             return "localhost"
-        return self._bracketed if self.port == DEFAULT_PORTS[self.scheme] else self.label
+        host = self.name or self._bracketed
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def _bracketed(self) -> str:
         return f"[{self.host}]" if ":" in self.host else self.host
+
+
+def _address(host: str) -> bool:
+    return ":" in host or _ALL_DIGITS(host) is not None
 
 
 def parse_host(text: str) -> str:
@@ -113,8 +141,8 @@ def parse_peer(text: str) -> PeerAddress:
     if match is None or (match[1].isalnum() and match[2][:1].isdigit()):
         raise ValueError(f"{url!r} has no scheme, write http://{url}")
     scheme, rest = match[1].lower(), match[2]
-    if scheme.startswith("srv+"):
-        raise ValueError(f"{url!r}: SRV records are not supported by this version, write the addresses")
+    if scheme in SOURCES:
+        return _source(url, scheme, rest, weight)
     if scheme == "unix":
         return PeerAddress(scheme=scheme, path=_socket_path(url, rest), weight=weight)
     if scheme == "demo":
@@ -123,10 +151,31 @@ def parse_peer(text: str) -> PeerAddress:
             raise ValueError(f"{url!r} names no embedded service{hint}")
         return PeerAddress(scheme=scheme, host=rest, weight=weight)
     if scheme not in DEFAULT_PORTS:
-        hint = did_you_mean(scheme, DEFAULT_PORTS) or ", write http://, https:// or unix:"
+        hint = did_you_mean(scheme, [*DEFAULT_PORTS, *SOURCES]) or ", write http://, https:// or unix:"
         raise ValueError(f"{url!r} has an unknown scheme{hint}")
     host, port = _authority(url, scheme, rest)
     return PeerAddress(scheme=scheme, host=host, port=port, weight=weight)
+
+
+def _source(url: str, scheme: str, rest: str, weight: int) -> PeerAddress:
+    if weight != 1 and not scheme.startswith("kubernetes"):
+        raise ValueError(f"{url!r} tells weights by itself, leave weight={weight} out")
+    if scheme == "registry":
+        if not _CATALOGUED(rest):
+            raise ValueError(f"{url!r} names no service of a registry, write for example registry:user")
+        return PeerAddress(scheme=scheme, host=rest)
+    if scheme.startswith("srv+"):
+        host = rest.removeprefix("//")
+        try:
+            if not rest.startswith("//") or _address(parse_host(host)):
+                raise ValueError
+        except ValueError:
+            raise ValueError(f"{url!r} names no SRV records, write for example {scheme}://_user._tcp.example") from None
+        return PeerAddress(scheme=scheme, host=host.lower())
+    match = re.fullmatch(r"//([^/:]*)/([^/:]*)(?::([^/:]*))?", rest)
+    if match is None or not all(_DNS_LABEL(part) for part in match.groups("http")):
+        raise ValueError(f"{url!r} names no service, write for example {scheme}://NAMESPACE/SERVICE:PORT")
+    return PeerAddress(scheme=scheme, namespace=match[1], host=match[2], port_name=match[3] or "", weight=weight)
 
 
 def _socket_path(url: str, rest: str) -> str:
@@ -168,7 +217,8 @@ def render_peer(peer: PeerAddress) -> str:
 PEER: Kind[PeerAddress] = Kind("URL", parse_peer, render_peer)
 PEERS = list_of(
     PEER,
-    "`http://HOST:PORT`, `https://HOST:PORT`, `unix:PATH` or `demo:NAME`, each with `weight=N` if need be",
+    "`http://HOST:PORT`, `https://HOST:PORT`, `unix:PATH` or `demo:NAME`, each with `weight=N` if need be;"
+    " `srv+http://NAME`, `kubernetes://NAMESPACE/SERVICE:PORT` or `registry:NAME`",
     at_least=1,
     identity=lambda peer: peer.url,
 )

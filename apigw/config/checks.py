@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from attrs import frozen
 
+from apigw.config.discovering import DiscoverySection
 from apigw.config.limiting import Limit, LimitsSection
 from apigw.config.model import (
     AdminSection,
@@ -60,6 +61,7 @@ def check(found: Found) -> Iterator[ConfigError]:
     yield from _references(found)
     yield from _ready(found)
     yield from _demo(found)
+    yield from _registry(found)
     yield from _listeners(found)
     yield from _routes(found)
     yield from _costs(found)
@@ -100,6 +102,16 @@ def _demo(found: Found) -> Iterator[ConfigError]:
         for peer in service.urls:
             if peer.scheme == "demo":
                 yield found.error(header, "urls", f"{peer.url!r} needs enabled = yes in [demo]")
+
+
+def _registry(found: Found) -> Iterator[ConfigError]:
+    if not any(discovery.url is None for _, discovery in found.of(DiscoverySection)):
+        return
+    for header, service in found.of(ServiceSection):
+        for key, peers in (("urls", service.urls), ("backup_urls", service.backup_urls)):
+            for peer in peers:
+                if peer.scheme == "registry":
+                    yield found.error(header, key, f"{peer.url!r} needs url in [discovery]")
 
 
 def _listeners(found: Found) -> Iterator[ConfigError]:

@@ -10,10 +10,11 @@ from attrs import NOTHING, evolve
 
 from apigw.config import founding
 from apigw.config.checks import Found, check
+from apigw.config.discovering import DiscoverySection
 from apigw.config.draft import KINDS, BlockReader, Draft, Setting, rows_of
 from apigw.config.ini import CONTROL, Row, read_ini
 from apigw.config.kind import RowError
-from apigw.config.model import DiscoverySection, GatewayConfig
+from apigw.config.model import GatewayConfig
 from apigw.config.names import spelled
 from apigw.config.option import Option, SectionKind, build
 from apigw.config.overrides import Overrides
@@ -89,6 +90,8 @@ class _Loader:
         if isinstance(discovery, DiscoverySection):
             self._discovering = discovery.environment
         self._imply()
+        if isinstance(discovery, DiscoverySection) and discovery.url is not None:
+            self._imply_registry()
         sections = {
             header: discovery if header == "discovery" else self._build(draft) for header, draft in self._drafts.items()
         }
@@ -122,6 +125,14 @@ class _Loader:
                 self._register(name, variable)
         if not any(draft.kind.kind == "listener" for draft in self._drafts.values()):
             self._add("listener:default", Origin(), {})
+
+    def _imply_registry(self) -> None:
+        """Let services without addresses have those that the registry knows."""
+        origin = self._origins["discovery", "url"]
+        for draft in self._of("service"):
+            option = draft.kind.options["urls"]
+            if "urls" not in draft.broken and self._setting(draft, option) is None:
+                draft.settings["urls"] = Setting((Row(f"registry:{draft.name}", 0),), origin, option.kind.parse)
 
     def _register(self, name: str, variable: str) -> None:
         origin = Origin(variable=variable)

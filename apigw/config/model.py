@@ -16,6 +16,7 @@ from attrs import field, frozen
 from apigw.config.addresses import PEERS, PeerAddress
 from apigw.config.certificates import CERTIFICATES, CertificateFiles
 from apigw.config.checking import CHECK_PATH, STATUSES, TEXT
+from apigw.config.discovering import DiscoverySection
 from apigw.config.endpoints import ENDPOINT, ListenEndpoint, parse_endpoint, parse_port
 from apigw.config.files import CA_FILE, CERTIFICATE_FILE, LOG
 from apigw.config.kind import choice, list_of
@@ -668,17 +669,6 @@ class CorsSection:
             for key, values in (("origins", self.origins), ("expose", self.expose)):
                 if ANY in values:
                     yield key, "'*' means nothing together with credentials = yes, name each"
-
-
-@frozen(kw_only=True)
-class DiscoverySection:
-    """Where services come from besides this file."""
-
-    environment: bool = option(
-        SWITCH,
-        default=True,
-        help="Each variable `<NAME>_SERVICE_URL` registers a service and, where no route names that, a route.",
-    )
 
 
 @frozen(kw_only=True)

@@ -36,7 +36,6 @@ PLANNED: dict[str, tuple[str, ...]] = {
         "persisted",
         "auth",
     ),
-    "discovery": ("url", "interval"),
     "tracing": ("otlp_endpoint", "sample"),
     "stage": ("use", "*"),
 }

@@ -26,6 +26,14 @@ def wrong(text):
         ("unix:///run/user.sock", PeerAddress(scheme="unix", path="/run/user.sock")),
         ("demo:user", PeerAddress(scheme="demo", host="user")),
         ("http://a:1 weight=2", PeerAddress(scheme="http", host="a", port=1, weight=2)),
+        ("srv+http://_User._tcp.example", PeerAddress(scheme="srv+http", host="_user._tcp.example")),
+        ("srv+https://user.example", PeerAddress(scheme="srv+https", host="user.example")),
+        ("registry:user", PeerAddress(scheme="registry", host="user")),
+        ("kubernetes://shop/user", PeerAddress(scheme="kubernetes", namespace="shop", host="user")),
+        (
+            "kubernetes+https://shop/user:grpc weight=2",
+            PeerAddress(scheme="kubernetes+https", namespace="shop", host="user", port_name="grpc", weight=2),
+        ),
         ("unix:/s  weight=65535", PeerAddress(scheme="unix", path="/s", weight=65535)),
     ],
 )
@@ -48,6 +56,29 @@ def test_addresses(text, peer):
 def test_what_an_address_is_called(text, label, authority):
     peer = PEER.parse(text)
     assert (peer.label, peer.authority) == (label, authority)
+
+
+@pytest.mark.parametrize(
+    ("text", "discovered"),
+    [
+        ("http://10.0.0.1:1", False),
+        ("https://[::1]", False),
+        ("unix:/s", False),
+        ("demo:user", False),
+        ("http://localhost:1", True),
+        ("https://user.example", True),
+        ("srv+http://a", True),
+        ("registry:a", True),
+        ("kubernetes://a/b:1", True),
+    ],
+)
+def test_what_is_an_address_and_what_stands_for_some(text, discovered):
+    assert PEER.parse(text).discovered == discovered
+
+
+def test_a_peer_with_a_name_of_its_own():
+    peer = PeerAddress(scheme="https", host="10.0.0.1", port=8443, name="user.example")
+    assert (peer.label, peer.authority) == ("10.0.0.1:8443", "user.example:8443")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +116,22 @@ def test_what_an_address_is_called(text, label, authority):
         ("unix:/" + "x" * 107, "longer than the 107 bytes"),
         ("demo:usr", "'demo:usr' names no embedded service, did you mean user?"),
         ("demo:", "'demo:' names no embedded service, there are user, ai, music"),
-        ("srv+http://_user._tcp.example", "SRV records are not supported by this version"),
+        ("srv+http:_user._tcp.example", "names no SRV records, write for example srv+http://_user._tcp.example"),
+        ("srv+http://", "names no SRV records"),
+        ("srv+http://10.0.0.1", "names no SRV records"),
+        ("srv+https://_user._tcp.example:80", "names no SRV records"),
+        ("srv+http://_user._tcp.example weight=2", "tells weights by itself, leave weight=2 out"),
+        ("srv+htp://a", "unknown scheme, did you mean srv+http?"),
+        ("registry:", "names no service of a registry, write for example registry:user"),
+        ("registry:a/b", "names no service of a registry"),
+        ("registry:user weight=3", "tells weights by itself"),
+        ("kubernetes:shop/user", "names no service, write for example kubernetes://NAMESPACE/SERVICE:PORT"),
+        ("kubernetes://user", "names no service"),
+        ("kubernetes://shop/../user", "names no service"),
+        ("kubernetes://shop/user:", "names no service"),
+        ("kubernetes://shop/user:a%2f", "names no service"),
+        ("kubernetes://shop/user:80/x", "names no service"),
+        ("kubernetes://Shop/user", "names no service"),
         ("http://a weight=0", "'weight=0': a weight is a whole number from 1 to 65535"),
         ("http://a weight=1.5", "a weight is a whole number"),
         ("http://a weigth=2", "'weigth=2' says nothing of an address, only weight=N may follow one"),

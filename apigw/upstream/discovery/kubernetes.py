@@ -81,6 +81,10 @@ class KubernetesApi:
             return {}
         try:
             token = Path(self.token_file).read_text("ascii").strip()
+        except FileNotFoundError as error:
+            if self.url.startswith("http:"):
+                return {}  # kubectl proxy, which has credentials of its own
+            raise SourceFailed(f"{self.token_file} can't be read: {error}") from None
         except (OSError, ValueError) as error:
             raise SourceFailed(f"{self.token_file} can't be read: {error}") from None
         return {"Authorization": f"Bearer {token}"}

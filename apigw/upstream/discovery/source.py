@@ -67,4 +67,5 @@ class Source(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of what is kept open between questions, if anything."""
+        """Let go of what is kept open between questions; nothing, unless a source says otherwise."""
+        return

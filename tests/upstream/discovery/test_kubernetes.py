@@ -233,10 +233,19 @@ async def test_the_token_is_read_for_each_request(api, tmp_path):
         await made.fetch()
     token.write_text("second")
     await made.fetch()
-    token.unlink()
     made.close()
+    token.write_bytes(b"\xff")
     with pytest.raises(SourceFailed, match="can't be read"):
         await made.fetch()
+
+
+@pytest_twisted.ensureDeferred
+async def test_only_a_server_without_tls_is_asked_without_the_token_that_is_missing(api, tmp_path):
+    missing = str(tmp_path / "token")
+    await source(api, token_file=missing).fetch()
+    with pytest.raises(SourceFailed, match="token can't be read"):
+        await source(api, url=api.url.replace("http:", "https:"), token_file=missing).fetch()
+    assert len(api.requests) == 1
 
 
 @pytest_twisted.async_yield_fixture

@@ -83,6 +83,8 @@ response_time_header = no
 target_service_header = no
 [listener:public]
 endpoint = tcp:0:interface=127.0.0.1
+[discovery]
+dns_servers = 127.0.0.1:1
 [service:user]
 urls = http://127.0.0.1:{port}
 retry.attempts = 1
@@ -142,6 +144,7 @@ def _other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, 
         with socket.create_connection(("127.0.0.1", port)):  # the only one that is let wait
             config = OTHER.format(port=service.port, refusing=refusing.getsockname()[1], deaf=port)
             with Gateway(tmp_path_factory.mktemp("other"), config) as gateway:
+                gateway.wait(lambda: any("dns:nowhere.invalid fails" in line for line in gateway.output))
                 yield gateway, service
     service.close()
 
@@ -185,7 +188,6 @@ def test_a_method_that_no_route_takes_is_told_which_are(other: Other) -> None:
     ("path", "status", "code", "proxy_status"),
     [
         (b"/none", 502, "upstream-connect-failed", b"connection_refused"),
-        (b"/nameless", 502, "upstream-name-not-resolved", b"dns_error"),
         (b"/deaf", 504, "upstream-connect-timeout", b"connection_timeout"),
     ],
 )
@@ -205,6 +207,19 @@ def test_a_service_that_cannot_be_reached(
     assert (line["status"], line["error"], line["attempts"]) == (status, code, 1)
     assert line["route"] == line["service"] == path[1:].decode()
     assert line["peer"]
+
+
+def test_a_service_whose_name_has_no_address(other: Other) -> None:
+    gateway, _, wire = other
+    wire.send(b"GET /nameless HTTP/1.1\r\nHost: h\r\nAccept: application/problem+json\r\n\r\n")
+    answer = wire.answer()
+    assert answer.status == 503
+    assert details(answer)["code"] == "upstream-unavailable"
+    assert answer.one(b"proxy-status") == b"apigw; error=destination_unavailable"
+    assert b"nowhere" not in answer.body
+    line = gateway.line(answer.text("x-request-id"))
+    assert (line["status"], line["error"], line["service"]) == (503, "upstream-unavailable", "nameless")
+    assert not line["peer"]
 
 
 def test_a_service_that_speaks_no_tls(other: Other) -> None:

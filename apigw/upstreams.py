@@ -83,7 +83,7 @@ class UpstreamBuilder:
             if one.discovered:
                 source = self._sources.source(one, backup)
                 changed = partial(registry.changed, source)
-                self.watches.append(Watch(source, changed, self._reactor, self._seconds, self._chance))
+                self.watches.append(Watch(service.name, source, changed, self._reactor, self._seconds, self._chance))
         return upstream
 
     def start_checks(self) -> None:

@@ -28,6 +28,7 @@ class Watch(Service):
     Never two questions at once, whatever the source or ``changed`` raises. While the source fails or finds nothing, the
     last good list stays in force, which is said once.
 
+    :param service: whose peers they are, for logs and metrics.
     :param changed: called with all addresses, first when the source answers, then when they differ; again
         with the next answer, if it raises.
     :param seconds: monotonic.
@@ -42,8 +43,15 @@ class Watch(Service):
     _log = Logger()
 
     def __init__(
-        self, source: Source, changed: Changed, clock: Any, seconds: Callable[[], float], chance: Random
+        self,
+        service: str,
+        source: Source,
+        changed: Changed,
+        clock: Any,
+        seconds: Callable[[], float],
+        chance: Random,
     ) -> None:
+        self.service = service
         self.source = source
         self._changed = changed
         self._clock = clock
@@ -97,7 +105,7 @@ class Watch(Service):
     def _answered(self, found: tuple[Found, ...]) -> None:
         self.answered = self._seconds()
         if self.failing_since is not None:
-            self._log.info("{source} answers again", source=self.source.label)
+            self._log.info("service {service}: {source} answers again", service=self.service, source=self.source.label)
         self.failing_since = None
         self._in_a_row = 0
         found = tuple(sorted(set(found), key=lambda one: (one.key, one.weight)))
@@ -106,7 +114,11 @@ class Watch(Service):
         try:
             self._changed(found)
         except Exception:
-            self._log.failure("the addresses from {source} could not be taken", source=self.source.label)
+            self._log.failure(
+                "service {service}: the addresses from {source} could not be taken",
+                service=self.service,
+                source=self.source.label,
+            )
         else:
             self.found = found
 
@@ -117,7 +129,8 @@ class Watch(Service):
         if self.failing_since is None:
             self.failing_since = self._seconds()
             self._log.warn(
-                "{source} fails: {error}; {kept}",
+                "service {service}: {source} fails: {error}; {kept}",
+                service=self.service,
                 source=self.source.label,
                 error=self.last_error,
                 kept=f"its last {len(self.found)} addresses stay in use" if self.found else "no address is known yet",

@@ -136,7 +136,7 @@ async def test_a_name_is_asked_for_once_a_ttl(server):
         told.append(tuple(one.host for one in found))
         reactor.callLater(0, waiting[-1].callback, None)
 
-    watch = Watch(host(server), changed, clock, clock.seconds, Random(1))
+    watch = Watch("user", host(server), changed, clock, clock.seconds, Random(1))
     watch.startService()
     await waiting[-1]
     clock.advance(19.9)

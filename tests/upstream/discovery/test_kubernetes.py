@@ -349,7 +349,9 @@ async def test_scaled_to_nothing_and_back(api, monkeypatch):
     """Under the watch that drives it: the last addresses stay, and the next ones come as soon as they are there."""
     monkeypatch.setattr("apigw.upstream.discovery.watch.FIRST_RETRY", 0.01)
     lists: list[list[str]] = []
-    watch = Watch(source(api), lambda found: lists.append([one.host for one in found]), reactor, monotonic, Random(1))
+    watch = Watch(
+        "user", source(api), lambda found: lists.append([one.host for one in found]), reactor, monotonic, Random(1)
+    )
     watch.startService()
     await api.watched
     api.put(endpoint_slice("user-a"))

@@ -45,7 +45,7 @@ class Scripted:
 def watching(*script: object) -> tuple[Scripted, Watch, list[Sequence[Found]]]:
     source = Scripted(list(script))
     lists: list[Sequence[Found]] = []
-    return source, Watch(source, lists.append, source.clock, source.clock.seconds, Random(1)), lists
+    return source, Watch("user", source, lists.append, source.clock, source.clock.seconds, Random(1)), lists
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_source_that_fails_or_empties_keeps_the_list_and_is_said_once(trouble,
     source.clock.advance(FIRST_RETRY * 4.4)
     assert lists == [(ONE,), (TWO,)]
     assert watch.failing_since is None
-    assert warnings[1:] == ["scripted answers again"]
+    assert warnings[1:] == ["service user: scripted answers again"]
     watch.stopService()
 
 
@@ -137,7 +137,7 @@ def test_a_list_that_cannot_be_taken_does_not_end_the_watch(logged_errors):
         taken.append(found)
         raise ZeroDivisionError
 
-    watch = Watch(source, changed, source.clock, source.clock.seconds, Random(1))
+    watch = Watch("user", source, changed, source.clock, source.clock.seconds, Random(1))
     watch.startService()
     source.clock.advance(1.5)
     assert taken == [(ONE,), (TWO,)]

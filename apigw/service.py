@@ -86,9 +86,6 @@ Requests leave no cyclic garbage, so the collector has little to find; with the 
 the time of a request.
 """
 
-CUT_WAIT = 2.0
-"""Seconds for connections to end after they were cut."""
-
 
 class CannotStart(Exception):
     """The gateway can't run as configured; one line says why."""

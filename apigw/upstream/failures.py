@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from twisted.internet import error
-from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 
 from apigw.errors import (
-    ClientDisconnected,
     ConnectFailed,
     ConnectTimeout,
-    GatewayError,
     NameNotResolved,
     TlsFailed,
     UpstreamError,
@@ -37,11 +34,6 @@ def mapped(failure: Failure, otherwise: UpstreamError) -> UpstreamError:
         found = otherwise
     found.__cause__ = failure.value
     return found
-
-
-def cancelled(failure: Failure) -> GatewayError | None:
-    """The client's disappearance, when that is what the failure is."""
-    return ClientDisconnected() if failure.check(CancelledError) else None
 
 
 def is_tls(failure: Failure) -> bool:

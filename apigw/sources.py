@@ -30,7 +30,8 @@ class SourceBuilder:
     def __init__(self, reactor: Any, seconds: Callable[[], float], discovery: DiscoverySection) -> None:
         self._discovery = discovery
         self._bounds = TtlBounds(*discovery.dns_ttl)
-        self._names = Names(partial(ask, reactor), self._resolver, partial(_content, HOSTS))
+        hosts = partial(_content, HOSTS)
+        self._names = Names(partial(ask, reactor), self._resolver, hosts, seconds, self._bounds.most)
         access = discovery.kubernetes
         self._kubernetes = KubernetesApi(reactor, access.api, access.token_file, access.ca)
         self._catalog: Catalog | None = None

@@ -134,7 +134,7 @@ async def test_without_an_answer_the_service_is_not_available_until_there_is_one
     names.zone.failing.add("user.example")
     one = side(f"{discovery(names)}urls = http://user.example:{service.number}\n")
     [watch] = one.builder.watches
-    await one.until(lambda: watch.failures > 1)
+    await one.until(lambda: watch.failures.total() > 1)
     with pytest.raises(UpstreamUnavailable) as caught:
         await one.get()
     assert (caught.value.status, caught.value.code) == (503, "upstream-unavailable")

@@ -23,7 +23,7 @@ from apigw.upstream.discovery.dns import TtlBounds
 from apigw.upstream.discovery.http import get_json
 from apigw.upstream.discovery.names import Names, NotFound
 from apigw.upstream.discovery.resolv_conf import is_address
-from apigw.upstream.discovery.source import Answer, Found, Source, SourceFailed
+from apigw.upstream.discovery.source import Answer, Found, Malformed, Nothing, Source, SourceFailed
 
 TIMEOUT = 5.0
 MAX_BODY = 4 * 1024 * 1024
@@ -43,18 +43,18 @@ def parse_catalog(document: object) -> Catalogued:
     :raises SourceFailed: it is none of a registry, or it can't be told whose an entry is.
     """
     if not isinstance(document, dict) or not isinstance(services := document.get("services"), list):
-        raise SourceFailed('the registry\'s answer is not {"services": [...]}')
+        raise Malformed('the registry\'s answer is not {"services": [...]}')
     found: dict[str, list[Found]] = {}
     bad: dict[str, SourceFailed] = {}
     for number, entry in enumerate(services):
         name = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(name, str):
-            raise SourceFailed(f"entry {number} of the registry has no name")
+            raise Malformed(f"entry {number} of the registry has no name")
         peers = found.setdefault(name, [])
         try:
             peers += _entry(entry)
         except ValueError as error:
-            bad[name] = SourceFailed(f"entry {number} of the registry, of {name[:100]!r}: {error}")
+            bad[name] = Malformed(f"entry {number} of the registry, of {name[:100]!r}: {error}")
     return {name: bad.get(name) or tuple(peers) for name, peers in found.items()}
 
 
@@ -110,7 +110,7 @@ class Catalog:
             raise known
         found = known.get(name)
         if found is None:
-            raise SourceFailed(f"{self._url} knows no service {name}")
+            raise Nothing(f"{self._url} knows no service {name}")
         if isinstance(found, SourceFailed):
             raise found
         return found, max(0.0, self._until - self._seconds())

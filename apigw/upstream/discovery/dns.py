@@ -8,7 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from apigw.upstream.discovery.names import Names, NotFound
-from apigw.upstream.discovery.source import Answer, Found, Source, SourceFailed
+from apigw.upstream.discovery.source import Answer, Found, Nothing, Source
 
 
 @frozen
@@ -91,7 +91,7 @@ class SrvSource(Source):
         records = await self.names.services(self.name)
         targets = [record for record in records.values if str(record.target)]
         if not targets:
-            raise SourceFailed(f"{self.name} says that there is no such service")
+            raise Nothing(f"{self.name} says that there is no such service")
         first = min(record.priority for record in targets)
         domain = host_of(self.name)
         ttl = records.ttl

@@ -15,11 +15,13 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
-from apigw.upstream.discovery.source import SourceFailed
+from apigw.upstream.discovery.source import Malformed, SourceFailed
 
 
 class BadStatus(SourceFailed):
     """:ivar status: of the answer, not 200."""
+
+    kind = "status"
 
     def __init__(self, url: str, status: int) -> None:
         super().__init__(f"{url} answers with status {status}")
@@ -67,7 +69,7 @@ async def _get_json(agent: IAgent, url: str, fields: Mapping[str, str], most: in
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise SourceFailed(f"{url} gives no JSON: {error}") from None
+        raise Malformed(f"{url} gives no JSON: {error}") from None
 
 
 async def _within(seconds: float, clock: Any, url: str, asking: Coroutine[Deferred[Any], Any, Any]) -> Any:
@@ -108,7 +110,7 @@ class Body(Protocol):
         self._data += data
         if len(self._data) > self._most and not self.done.called:
             self._data.clear()
-            self.done.errback(SourceFailed(f"the answer has more than {self._most} bytes"))
+            self.done.errback(Malformed(f"the answer has more than {self._most} bytes"))
             self._close()
 
     def connectionLost(self, reason: Failure = Failure(ResponseDone())) -> None:  # noqa: B008

@@ -21,7 +21,7 @@ from twisted.web.iweb import IAgent
 
 from apigw.upstream.discovery.http import BadStatus, get, get_json
 from apigw.upstream.discovery.slices import GONE, Expired, Slices
-from apigw.upstream.discovery.source import Answer, Found, Source, SourceFailed
+from apigw.upstream.discovery.source import Answer, Found, Malformed, NoAccess, Nothing, Source, SourceFailed
 from apigw.upstream.tls import BEGIN
 
 TIMEOUT = 10.0
@@ -69,9 +69,9 @@ class KubernetesApi:
             pem = Path(self.ca_file).read_bytes()
             authorities = [Certificate.loadPEM(BEGIN + block) for block in pem.split(BEGIN)[1:]]
         except (OSError, NoCertificate) as error:
-            raise SourceFailed(f"{self.ca_file} can't be read: {error}") from None
+            raise NoAccess(f"{self.ca_file} can't be read: {error}") from None
         if not authorities:
-            raise SourceFailed(f"{self.ca_file} holds no certificate")
+            raise NoAccess(f"{self.ca_file} holds no certificate")
         policy = BrowserLikePolicyForHTTPS(trustRootFromCertificates(authorities))
         return Agent(self.reactor, policy, connectTimeout=TIMEOUT)
 
@@ -84,9 +84,9 @@ class KubernetesApi:
         except FileNotFoundError as error:
             if self.url.startswith("http:"):
                 return {}  # kubectl proxy, which has credentials of its own
-            raise SourceFailed(f"{self.token_file} can't be read: {error}") from None
+            raise NoAccess(f"{self.token_file} can't be read: {error}") from None
         except (OSError, ValueError) as error:
-            raise SourceFailed(f"{self.token_file} can't be read: {error}") from None
+            raise NoAccess(f"{self.token_file} can't be read: {error}") from None
         return {"Authorization": f"Bearer {token}"}
 
 
@@ -146,7 +146,7 @@ class KubernetesSource(Source):
             if ended:
                 self._stream = None
             if isinstance(state, str):
-                raise SourceFailed(state)
+                raise Nothing(state)
             return Answer(state, AGAIN if ended else SETTLE)
 
     def close(self) -> None:
@@ -155,10 +155,10 @@ class KubernetesSource(Source):
             stream.close()
 
     def _state(self) -> tuple[Found, ...] | str:
-        """:return: all addresses, or what is wrong with the slices."""
+        """:return: all addresses, or why there are none."""
         try:
             addresses = self._slices.addresses(self._port)
-        except SourceFailed as error:
+        except Nothing as error:
             return str(error)
         return tuple(
             Found(
@@ -186,11 +186,11 @@ class KubernetesSource(Source):
                 metadata = document["metadata"]
                 version, more = str(metadata["resourceVersion"]), str(metadata.get("continue") or "")
             except (TypeError, LookupError, AttributeError):
-                raise SourceFailed(f"{self._path} gives no list") from None
+                raise Malformed(f"{self._path} gives no list") from None
             if not more:
                 self._slices.replace(items, version)
                 return
-        raise SourceFailed(f"{self._path} gives lists without end")
+        raise Malformed(f"{self._path} gives lists without end")
 
     async def _watch(self) -> None:
         """:raises Expired: the version is too old."""
@@ -263,9 +263,9 @@ class _Stream(Protocol):
                     self._take(json.loads(line))
                     self._news = True
             if len(self._data) > MAX_EVENT:
-                raise SourceFailed(f"an event of the watch has more than {MAX_EVENT} bytes")
+                raise Malformed(f"an event of the watch has more than {MAX_EVENT} bytes")
         except (ValueError, RecursionError) as error:
-            self._end(Failure(SourceFailed(f"an event of the watch is no JSON: {error}")))
+            self._end(Failure(Malformed(f"an event of the watch is no JSON: {error}")))
         except Exception:
             self._end(Failure())
         self._wake()

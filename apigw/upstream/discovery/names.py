@@ -12,13 +12,13 @@ from twisted.names import dns
 
 from apigw.upstream.discovery.nameserver import Records
 from apigw.upstream.discovery.resolv_conf import ResolverSettings, hosts_addresses
-from apigw.upstream.discovery.source import SourceFailed
+from apigw.upstream.discovery.source import Malformed, Nothing
 
 MAX_ALIASES = 8
 """In a row; BIND's resolver follows 11, and who needs more than two has a loop as a rule."""
 
 
-class NotFound(SourceFailed):
+class NotFound(Nothing):
     """There is no such thing in the DNS; which is something else than not being able to tell."""
 
 
@@ -38,6 +38,8 @@ class Names:
     :param ask: the DNS; name and kind of record.
     :param settings: of the resolver, read for each look-up, for they change in the life of a gateway.
     :param hosts: the content of the hosts file, likewise.
+    :param seconds: monotonic.
+    :param longest: seconds for which addresses are kept at the most; for their TTL otherwise, whoever asks for them.
     """
 
     def __init__(
@@ -45,10 +47,15 @@ class Names:
         ask: Callable[[ResolverSettings, str, int], Awaitable[Records]],
         settings: Callable[[], ResolverSettings],
         hosts: Callable[[], str],
+        seconds: Callable[[], float],
+        longest: float,
     ) -> None:
         self._ask = ask
         self._settings = settings
         self._hosts = hosts
+        self._seconds = seconds
+        self._longest = longest
+        self._kept: dict[str, tuple[float, Resolved]] = {}
 
     async def addresses(self, name: str) -> Resolved:
         """
@@ -63,6 +70,16 @@ class Names:
             local = ["127.0.0.1"]  # RFC 6761 section 6.3: never asked of any DNS
         if local:
             return Resolved(tuple([address for address in local if ":" not in address] or local), inf)
+        now = self._seconds()
+        self._kept = {key: one for key, one in self._kept.items() if one[0] > now}
+        if name in self._kept:
+            until, resolved = self._kept[name]
+            return Resolved(resolved.values, until - now)
+        resolved = await self._asked(name)
+        self._kept[name] = (self._seconds() + min(resolved.ttl, self._longest), resolved)
+        return resolved
+
+    async def _asked(self, name: str) -> Resolved:
         settings = self._settings()
         for candidate in settings.candidates(name):
             four = await self._records(settings, candidate, dns.A)
@@ -103,7 +120,7 @@ class Names:
                 return None
             if name == asked:
                 return Resolved((), ttl)
-        raise SourceFailed(f"{asked} goes through too many aliases")
+        raise Malformed(f"{asked} goes through too many aliases")
 
 
 def _follow(answers: Sequence[Any], name: str, ttl: float) -> tuple[str, float]:

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from apigw.upstream.discovery.resolv_conf import ResolverSettings
-from apigw.upstream.discovery.source import SourceFailed
+from apigw.upstream.discovery.source import Malformed, SourceFailed
 
 ANSWER, TRUNCATED = 0x80, 0x02
 """In the third byte of a message, RFC 1035 section 4.1.1."""
@@ -50,7 +50,7 @@ async def ask(reactor: Any, settings: ResolverSettings, name: str, kind: int) ->
     :raises SourceFailed: none answered, or all refused; names all reasons.
     """
     if len(name) > 253 or not all(0 < len(label) < 64 for label in name.split(".")):
-        raise SourceFailed(f"{name} is no name for the DNS")  # RFC 1035 section 2.3.4; twisted.names would send it
+        raise Malformed(f"{name} is no name for the DNS")  # RFC 1035 section 2.3.4; twisted.names would send it
     reasons: dict[str, None] = {}
     for _ in range(settings.attempts):
         for server in settings.servers:

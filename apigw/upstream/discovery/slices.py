@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from apigw.upstream.discovery.source import SourceFailed
+from apigw.upstream.discovery.source import Malformed, Nothing, SourceFailed
 
 GONE = 410
 """Of a version of which the server knows no more; all has to be listed again."""
@@ -98,7 +98,7 @@ def _port(ports: Mapping[str, int], wanted: str) -> int:
     matching = [number for name, number in ports.items() if wanted in ("", name, str(number))]
     if len(set(matching)) != 1:
         there = ", ".join(f"{name}={number}" if name else str(number) for name, number in ports.items()) or "none"
-        raise SourceFailed(f"there {'is no port ' + wanted if wanted else 'is no single port'}, but {there}")
+        raise Nothing(f"there {'is no port ' + wanted if wanted else 'is no single port'}, but {there}")
     return matching[0]
 
 
@@ -124,11 +124,11 @@ def _address(addresses: list[object], family: str) -> str:
     """The first one, for all of an endpoint lead to the same place."""
     text = addresses[0] if addresses else None
     if not isinstance(text, str):
-        raise SourceFailed("an endpoint has no address")
+        raise Malformed("an endpoint has no address")
     try:
         return text if family == "FQDN" else str(ip_address(text))
     except ValueError:
-        raise SourceFailed(f"{text[:100]!r} is no address") from None
+        raise Malformed(f"{text[:100]!r} is no address") from None
 
 
 def _get(document: object, key: str, kind: type, *, optional: bool = False) -> Any:
@@ -138,4 +138,4 @@ def _get(document: object, key: str, kind: type, *, optional: bool = False) -> A
         return value
     if optional and value is None and isinstance(document, dict):
         return None
-    raise SourceFailed(f"what should be {key!r} of the Kubernetes API is not: {str(value)[:100]!r}")
+    raise Malformed(f"what should be {key!r} of the Kubernetes API is not: {str(value)[:100]!r}")

@@ -49,7 +49,31 @@ class Answer:
 
 
 class SourceFailed(Exception):
-    """A source can't tell; the text says why, for operators."""
+    """
+    A source can't tell; the text says why, for operators.
+
+    :cvar kind: of the failure, for metrics.
+    """
+
+    kind = "unreachable"
+
+
+class Malformed(SourceFailed):
+    """What the source says makes no sense."""
+
+    kind = "malformed"
+
+
+class Nothing(SourceFailed):
+    """The source knows of no address."""
+
+    kind = "empty"
+
+
+class NoAccess(SourceFailed):
+    """What the source has to be asked with can't be read."""
+
+    kind = "access"
 
 
 class Source(Protocol):

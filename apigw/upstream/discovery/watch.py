@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from random import Random
+from time import time
 from typing import Any
 
 from twisted.application.service import Service
@@ -11,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from apigw.upstream.discovery.source import Found, Source, SourceFailed
+from apigw.upstream.discovery.source import Found, Nothing, Source, SourceFailed
 
 JITTER = 0.1
 """Part of a pause by which it may be longer, so that many gateways don't ask in step; never shorter than the TTL."""
@@ -29,14 +31,16 @@ class Watch(Service):
     last good list stays in force, which is said once.
 
     :param service: whose peers they are, for logs and metrics.
+    :param label: of the source, if its own is not the only one of that kind among the service's.
     :param changed: called with all addresses, first when the source answers, then when they differ; again
         with the next answer, if it raises.
     :param seconds: monotonic.
 
     :ivar found: the last good list, empty before there was one.
-    :ivar answered: when the source last gave a list, None before it did.
-    :ivar failing_since: when it began to fail, None while it doesn't; both by ``seconds``.
-    :ivar failures: how often it failed in all.
+    :ivar answered: when the source last gave a list, seconds since 1970, None before it did.
+    :ivar failing_since: when it began to fail, None while it doesn't; by ``seconds``.
+    :ivar failures: how often it failed, by kind: that of :class:`SourceFailed`, ``unusable`` for a list that
+        ``changed`` could not take, ``error`` for anything else.
     :ivar last_error: why it failed last, for operators; stays when it is over.
     """
 
@@ -50,8 +54,10 @@ class Watch(Service):
         clock: Any,
         seconds: Callable[[], float],
         chance: Random,
+        label: str = "",
     ) -> None:
         self.service = service
+        self.label = label or source.label
         self.source = source
         self._changed = changed
         self._clock = clock
@@ -62,7 +68,7 @@ class Watch(Service):
         self.found: tuple[Found, ...] = ()
         self.answered: float | None = None
         self.failing_since: float | None = None
-        self.failures = 0
+        self.failures: Counter[str] = Counter()
         self.last_error = ""
 
     def startService(self) -> None:
@@ -94,7 +100,7 @@ class Watch(Service):
         try:
             answer = await self.source.fetch()
             if not answer.found:
-                raise SourceFailed("found no address")
+                raise Nothing("found no address")
         except Exception as error:
             if not self.running:
                 return 0.0
@@ -103,9 +109,9 @@ class Watch(Service):
         return answer.ttl
 
     def _answered(self, found: tuple[Found, ...]) -> None:
-        self.answered = self._seconds()
+        self.answered = time()
         if self.failing_since is not None:
-            self._log.info("service {service}: {source} answers again", service=self.service, source=self.source.label)
+            self._log.info("service {service}: {source} answers again", service=self.service, source=self.label)
         self.failing_since = None
         self._in_a_row = 0
         found = tuple(sorted(set(found), key=lambda one: (one.key, one.weight)))
@@ -114,24 +120,28 @@ class Watch(Service):
         try:
             self._changed(found)
         except Exception:
+            self.failures["unusable"] += 1
             self._log.failure(
                 "service {service}: the addresses from {source} could not be taken",
                 service=self.service,
-                source=self.source.label,
+                source=self.label,
             )
         else:
             self.found = found
 
     def _failed(self, error: Exception) -> float:
         """:return: seconds until the next attempt."""
-        self.failures += 1
-        self.last_error = str(error) if isinstance(error, SourceFailed) else f"{type(error).__name__}: {error}"
+        if isinstance(error, SourceFailed):
+            kind, self.last_error = error.kind, str(error)
+        else:
+            kind, self.last_error = "error", f"{type(error).__name__}: {error}"
+        self.failures[kind] += 1
         if self.failing_since is None:
             self.failing_since = self._seconds()
             self._log.warn(
                 "service {service}: {source} fails: {error}; {kept}",
                 service=self.service,
-                source=self.source.label,
+                source=self.label,
                 error=self.last_error,
                 kept=f"its last {len(self.found)} addresses stay in use" if self.found else "no address is known yet",
             )

@@ -133,12 +133,12 @@ class Registry:
         self.server = HttpServer(reactor, lambda request: json.dumps(self.document).encode())
         self.name_server = NameServer(reactor)
         self.now = Clock()
+        settings = ResolverSettings(servers=(self.name_server.address,), attempts=1)
+        self._names = Names(partial(ask, reactor), lambda: settings, lambda: "", self.now.seconds, 60.0)
         self.catalog = Catalog(self.server.url + "/s", Agent(reactor), reactor, self.now.seconds, 45.0)
 
     def source(self, name: str = "user", backup: bool = False) -> CatalogSource:
-        settings = ResolverSettings(servers=(self.name_server.address,), attempts=1)
-        names = Names(partial(ask, reactor), lambda: settings, lambda: "")
-        return CatalogSource(self.catalog, names, name, backup, TtlBounds())
+        return CatalogSource(self.catalog, self._names, name, backup, TtlBounds())
 
 
 @pytest_twisted.async_yield_fixture
@@ -209,6 +209,10 @@ async def test_names_become_addresses_and_stay_the_names_of_peers(registry):
         ("10.0.0.9", 1, "", 1),
     ]
     assert answer.ttl == 20
+    registry.now.advance(19.0)
+    assert {one.host for one in (await registry.source().fetch()).found} == {"10.0.0.7", "10.0.0.8", "10.0.0.9"}
+    assert registry.name_server.zone.asked["one.example", dns.A] == 1
+    registry.now.advance(1.0)
     registry.name_server.zone.failing.add("one.example")
     with pytest.raises(SourceFailed, match="SERVFAIL"):
         await registry.source().fetch()

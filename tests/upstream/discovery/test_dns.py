@@ -31,13 +31,15 @@ def server() -> Iterator[NameServer]:
     server.close()
 
 
-def names(server: NameServer) -> Names:
+def names(server: NameServer, clock: Clock | None = None) -> Names:
     settings = ResolverSettings(servers=(server.address,), attempts=1)
-    return Names(partial(ask, reactor), lambda: settings, lambda: "127.0.0.1 localhost")
+    return Names(
+        partial(ask, reactor), lambda: settings, lambda: "127.0.0.1 localhost", (clock or Clock()).seconds, 60.0
+    )
 
 
-def host(server: NameServer, name: str = "user.example") -> DnsSource:
-    return DnsSource(names(server), "https", name, 8443, 3, True, TtlBounds())
+def host(server: NameServer, name: str = "user.example", clock: Clock | None = None) -> DnsSource:
+    return DnsSource(names(server, clock), "https", name, 8443, 3, True, TtlBounds())
 
 
 def srv(server: NameServer) -> SrvSource:
@@ -136,7 +138,7 @@ async def test_a_name_is_asked_for_once_a_ttl(server):
         told.append(tuple(one.host for one in found))
         reactor.callLater(0, waiting[-1].callback, None)
 
-    watch = Watch("user", host(server), changed, clock, clock.seconds, Random(1))
+    watch = Watch("user", host(server, clock=clock), changed, clock, clock.seconds, Random(1))
     watch.startService()
     await waiting[-1]
     clock.advance(19.9)

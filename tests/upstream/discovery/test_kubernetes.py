@@ -361,5 +361,5 @@ async def test_scaled_to_nothing_and_back(api, monkeypatch):
     api.put(endpoint_slice("user-a", "10.0.0.2"))
     await until(lambda: watch.failing_since is None)
     assert lists == [["10.0.0.1"], ["10.0.0.2"]]
-    assert (watch.failures, api.lists) == (1, 1)
+    assert (watch.failures, api.lists) == ({"empty": 1}, 1)
     await watch.stopService()

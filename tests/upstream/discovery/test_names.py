@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.task import Clock
 from twisted.names import dns
 
 from apigw.upstream.discovery.names import MAX_ALIASES, Names, NotFound, Resolved
@@ -26,9 +27,10 @@ def server() -> Iterator[NameServer]:
     server.close()
 
 
-def names(server: NameServer, hosts: str = "", **settings: Any) -> Names:
+def names(server: NameServer, hosts: str = "", clock: Clock | None = None, **settings: Any) -> Names:
+    clock = clock or Clock()
     found = ResolverSettings(servers=(server.address,), timeout=5.0, attempts=1, **settings)
-    return Names(partial(ask, reactor), lambda: found, lambda: hosts)
+    return Names(partial(ask, reactor), lambda: found, lambda: hosts, clock.seconds, 60.0)
 
 
 @pytest_twisted.ensureDeferred
@@ -119,8 +121,39 @@ async def test_absence_is_told(server):
 async def test_settings_are_read_each_time(server):
     server.zone.a("user.example", "10.0.0.1")
     found = [ResolverSettings(servers=(("127.0.0.1", 1),), attempts=1)]
-    looked = Names(partial(ask, reactor), lambda: found[-1], lambda: "")
+    looked = Names(partial(ask, reactor), lambda: found[-1], lambda: "", Clock().seconds, 60.0)
     with pytest.raises(SourceFailed):
         await looked.addresses("user.example")
     found.append(ResolverSettings(servers=(server.address,)))
+    assert (await looked.addresses("user.example")).values == ("10.0.0.1",)
+
+
+@pytest_twisted.ensureDeferred
+async def test_addresses_are_kept_for_their_ttl_or_the_longest_that_may_be(server):
+    clock = Clock()
+    looked = names(server, clock=clock)
+    server.zone.a("user.example", "10.0.0.1", ttl=20)
+    server.zone.a("long.example", "10.0.0.2", ttl=3600)
+    for name in ("user.example", "long.example", "user.example"):
+        await looked.addresses(name)
+    clock.advance(15.0)
+    assert await looked.addresses("user.example") == Resolved(("10.0.0.1",), 5.0)
+    assert server.zone.asked["user.example", dns.A] == 1
+    server.zone.a("user.example", "10.0.0.3", ttl=20)
+    clock.advance(5.0)
+    assert await looked.addresses("user.example") == Resolved(("10.0.0.3",), 20)
+    clock.advance(39.0)
+    await looked.addresses("long.example")
+    assert server.zone.asked["long.example", dns.A] == 1
+    clock.advance(1.0)
+    await looked.addresses("long.example")
+    assert server.zone.asked["long.example", dns.A] == 2
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_name_that_could_not_be_told_is_asked_for_again(server):
+    looked = names(server)
+    with pytest.raises(NotFound):
+        await looked.addresses("user.example")
+    server.zone.a("user.example", "10.0.0.1")
     assert (await looked.addresses("user.example")).values == ("10.0.0.1",)

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
-from apigw.upstream.discovery.source import Answer, Found, SourceFailed
+from apigw.upstream.discovery.source import Answer, Found, Malformed, SourceFailed
 from apigw.upstream.discovery.watch import FIRST_RETRY, JITTER, LAST_RETRY, Watch
 
 ONE = Found(scheme="http", host="10.0.0.1", port=1)
@@ -94,8 +94,16 @@ def test_questions_never_overlap():
     watch.stopService()
 
 
-@pytest.mark.parametrize("trouble", [SourceFailed("is down"), RuntimeError("bug"), Answer((), 5.0)])
-def test_a_source_that_fails_or_empties_keeps_the_list_and_is_said_once(trouble, warnings):
+@pytest.mark.parametrize(
+    ("trouble", "kind"),
+    [
+        (SourceFailed("is down"), "unreachable"),
+        (Malformed("is no list"), "malformed"),
+        (RuntimeError("bug"), "error"),
+        (Answer((), 5.0), "empty"),
+    ],
+)
+def test_a_source_that_fails_or_empties_keeps_the_list_and_is_said_once(trouble, kind, warnings):
     source, watch, lists = watching(Answer((ONE,), 5.0), trouble, trouble, trouble, Answer((TWO,), 5.0))
     watch.startService()
     source.clock.advance(6.0)
@@ -105,7 +113,7 @@ def test_a_source_that_fails_or_empties_keeps_the_list_and_is_said_once(trouble,
     assert watch.found == (ONE,)
     source.clock.advance(FIRST_RETRY * 1.1)
     source.clock.advance(FIRST_RETRY * 2.2)
-    assert watch.failures == 3
+    assert watch.failures == {kind: 3}
     assert len(warnings) == 1
     assert watch.last_error in warnings[0]
     assert "its last 1 addresses stay in use" in warnings[0]
@@ -141,6 +149,7 @@ def test_a_list_that_cannot_be_taken_does_not_end_the_watch(logged_errors):
     watch.startService()
     source.clock.advance(1.5)
     assert taken == [(ONE,), (TWO,)]
+    assert watch.failures == {"unusable": 2}
     watch.stopService()
     assert len(logged_errors.flush(ZeroDivisionError)) == 2
 
@@ -153,7 +162,7 @@ def test_stopping_gives_up_on_the_question_under_way_and_says_nothing(warnings):
     assert len(cancelled) == 1
     assert source.closed == 1
     assert warnings == []
-    assert watch.failures == 0
+    assert not watch.failures
     assert source.clock.getDelayedCalls() == []
 
 
@@ -162,7 +171,7 @@ def test_a_question_that_is_cancelled_from_within_is_a_failure_like_others():
     source, watch, lists = watching(waiting, Answer((ONE,), 1.0))
     watch.startService()
     waiting.cancel()
-    assert watch.failures == 1
+    assert watch.failures == {"error": 1}
     source.clock.advance(2.0)
     assert lists == [(ONE,)]
     watch.stopService()

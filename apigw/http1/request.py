@@ -20,6 +20,7 @@ from apigw.http1.fields import (
     special_fields,
 )
 from apigw.http1.framing import parse_connection, parse_framing, persists
+from apigw.http1.head import HeadLimits
 
 MAX_METHOD = 32
 """Bytes of a method; the longest registered one, UPDATEREDIRECTREF, has 17."""
@@ -101,11 +102,40 @@ class RequestHead:
         return self.chunked or bool(self.content_length)
 
 
-def parse_request_head(head: bytes, earlier: RequestHead | None = None) -> RequestHead:
+def follow_request_head(buffer: bytes, head: RequestHead, limits: HeadLimits) -> int:
+    """
+    Read a request whose field lines are the same to the byte as those of the one before on its connection: they mean
+    the same, and aren't parsed again.
+
+    :param buffer: what came after the earlier request.
+    :param head: the earlier request; becomes the one that was read.
+    :return: the index after the head; -1, with nothing changed, for what :func:`~apigw.http1.head.find_head` and
+        :func:`parse_request_head` have to look at.
+    """
+    match = _REQUEST_LINE.match(buffer)
+    if match is None:
+        return -1
+    raw = head.block.raw
+    start = match.end()
+    end = start + len(raw)
+    if not buffer.startswith(raw, start) or start > limits.line or end > limits.size:
+        return -1
+    method, target, digit = match.groups()
+    if (
+        not target[0] == head.target[0] == _SLASH
+        or (digit == b"0") is (head.minor == 1)
+        or method in _SPECIAL_METHODS
+        or head.method in _SPECIAL_METHODS
+    ):
+        return -1
+    head.method = method
+    head.target = head.path = target
+    return end
+
+
+def parse_request_head(head: bytes) -> RequestHead:
     """
     :param head: all that :func:`~apigw.http1.head.find_head` has found the end of.
-    :param earlier: the request before on this connection. Where the field lines are the same to the byte, so is
-        what they mean, and they aren't parsed again; ``fields`` is then the same list.
     :raises BadMessage: 400; 417, 501 or 505 for what is valid but beyond us.
     """
     match = _REQUEST_LINE.match(head)
@@ -113,31 +143,7 @@ def parse_request_head(head: bytes, earlier: RequestHead | None = None) -> Reque
         raise _bad_request_line(head)
     method, target, digit = match.groups()
     minor = 0 if digit == b"0" else 1
-    raw = head[match.end() :]
-    if (
-        earlier is not None
-        and raw == earlier.block.raw
-        and minor == earlier.minor
-        and target[0] == earlier.target[0] == _SLASH
-        and method not in _SPECIAL_METHODS
-        and earlier.method not in _SPECIAL_METHODS
-    ):
-        return RequestHead(
-            method,
-            target,
-            minor,
-            earlier.fields,
-            earlier.authority,
-            target,
-            earlier.content_length,
-            earlier.chunked,
-            earlier.keep_alive,
-            earlier.expect_continue,
-            earlier.options,
-            earlier.upgrade,
-            earlier.block,
-        )
-    block = FieldBlock(raw)
+    block = FieldBlock(head[match.end() :])
     fields = parse_fields(head, match.end(), 400)
     special = special_fields(fields, _SPECIAL)
 

@@ -40,7 +40,7 @@ class ResponseHead:
     :ivar keep_alive: the connection may be used again after the message.
     :ivar framing: how the body ends: NONE, LENGTH, CHUNKED or CLOSE.
     :ivar options: the Connection options in lower case.
-    :ivar raw: the head as it was sent.
+    :ivar raw: the head as it was sent. What begins with the same bytes in answer to the same method has this head.
     :ivar method: of the request.
     :ivar notes: what others have derived of the fields, by whatever key they like.
     """
@@ -70,15 +70,12 @@ def find_response_head(buffer: Buffer, limits: HeadLimits, searched: int = 0) ->
     return find_section(buffer, limits, searched, 2, 502)
 
 
-def parse_response_head(head: bytes, method: bytes, earlier: ResponseHead | None = None) -> ResponseHead:
+def parse_response_head(head: bytes, method: bytes) -> ResponseHead:
     """
     :param head: all that :func:`find_response_head` has found the end of.
     :param method: of the request that this answers.
-    :param earlier: the response before on this connection; the same bytes mean the same, and are not parsed again.
     :raises BadMessage: with status 502.
     """
-    if earlier is not None and head == earlier.raw and method == earlier.method:
-        return earlier
     match = _STATUS_LINE.match(head)
     if match is None:
         raise _bad_status_line(head)

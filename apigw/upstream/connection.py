@@ -40,6 +40,7 @@ from apigw.http1.head import HeadLimits
 from apigw.http1.response import CHUNKED, LENGTH, NONE, ResponseHead, find_response_head, parse_response_head
 from apigw.messages import Attempt
 from apigw.policy.fields import request_fields, response_fields
+from apigw.task import Awaited
 from apigw.upstream.failures import mapped
 from apigw.upstream.response import PeerResponse
 
@@ -100,7 +101,7 @@ class PeerConnection(Protocol):
         self.served = 0
         self._attempt: Attempt | None = None
         self._method = b""
-        self._answer: Deferred[PeerResponse] | None = None
+        self._answer: Awaited[PeerResponse] | None = None
         self._response: PeerResponse | None = None
         self._decoder: LengthDecoder | ChunkedDecoder | CloseDecoder | None = None
         self._keep_alive = False
@@ -141,7 +142,7 @@ class PeerConnection(Protocol):
         self._method = method
         self.served += 1
         attempt.sent = True
-        answer = self._answer = Deferred(self._cancelled)
+        answer = self._answer = Awaited(self._cancelled)
         if body is None:
             self._await_answer()
             self.transport.write(b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines))
@@ -256,12 +257,16 @@ class PeerConnection(Protocol):
         if self._buffer:
             data = self._buffer + data
         while True:
-            end = find_response_head(data, RESPONSE_LIMITS, self._searched)
-            if end < 0:
-                self._buffer = data
-                self._searched = len(data)
-                return
-            head = self._earlier = parse_response_head(data[:end], self._method, self._earlier)
+            head = self._earlier
+            if head is not None and head.method == self._method and data.startswith(head.raw):
+                end = len(head.raw)
+            else:
+                end = find_response_head(data, RESPONSE_LIMITS, self._searched)
+                if end < 0:
+                    self._buffer = data
+                    self._searched = len(data)
+                    return
+                head = self._earlier = parse_response_head(data[:end], self._method)
             data = data[end:]
             self._searched = 0
             if head.status >= 200:

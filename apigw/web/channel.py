@@ -22,7 +22,7 @@ from apigw.errors import ClientDisconnected, GatewayError, MalformedRequest, Req
 from apigw.http1.body import ChunkedDecoder, LengthDecoder
 from apigw.http1.errors import BadMessage
 from apigw.http1.head import find_head
-from apigw.http1.request import RequestHead, parse_request_head
+from apigw.http1.request import RequestHead, follow_request_head, parse_request_head
 from apigw.http1.response import serialize_response_head
 from apigw.messages import ClientAddress, Exchange, Fields, Request, Response
 from apigw.policy.client_auth import ClientTls
@@ -215,21 +215,23 @@ class Channel(Protocol):
         self._reading = True
         while data and self._exchange is None and not (self._lingering or self._gone or self._full):
             now = site.seconds()
-            try:
-                end = find_head(data, limits, self._searched)
-                if end < 0:
-                    if not self._searched:
-                        self._deadline.set(now + self._settings.header_timeout)
-                    self._searched = len(data)
+            head = self._head
+            end = -1 if head is None or self._searched else follow_request_head(data, head, limits)
+            if head is None or end < 0:
+                try:
+                    end = find_head(data, limits, self._searched)
+                    if end < 0:
+                        if not self._searched:
+                            self._deadline.set(now + self._settings.header_timeout)
+                        self._searched = len(data)
+                        break
+                    head = self._head = parse_request_head(data[:end])
+                except BadMessage as bad:
+                    self._refuse(bad, now)
+                    data = b""
                     break
-                head = self._head = parse_request_head(data[:end], self._head)
-            except BadMessage as bad:
-                self._refuse(bad, now)
-                data = b""
-                break
-            data = data[end:]
-            self._searched = 0
-            data = self._begin(head, data, now)
+                self._searched = 0
+            data = self._begin(head, data[end:], now)
         self._buffer = data
         self._reading = False
         if self._half_closed and self._decoder is not None:

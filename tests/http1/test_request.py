@@ -5,12 +5,19 @@ from __future__ import annotations
 import time
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apigw.http1.errors import BadMessage
 from apigw.http1.head import HeadLimits, find_head
-from apigw.http1.request import MAX_METHOD, RequestHead, parse_request_head, serialize_request_head
+from apigw.http1.request import (
+    MAX_METHOD,
+    RequestHead,
+    follow_request_head,
+    parse_request_head,
+    serialize_request_head,
+)
 
 from .strategies import REQUESTS, damaged, plain_fields, tokens
 
@@ -496,30 +503,66 @@ def test_damaged_requests_are_parsed_or_refused(wire: bytes) -> None:
         assert parse_request_head(serialize_request_head(request.method, request.target, request.fields)) == request
 
 
-@given(damaged(REQUESTS), damaged(REQUESTS), st.booleans())
-def test_an_earlier_request_makes_no_difference(first: bytes, second: bytes, same_fields: bool) -> None:
+@given(damaged(REQUESTS), damaged(REQUESTS), st.booleans(), st.binary(max_size=20))
+def test_to_follow_an_earlier_request_makes_no_difference(
+    first: bytes, second: bytes, same_fields: bool, after: bytes
+) -> None:
     if same_fields:
-        second = second.partition(b"\r\n")[0] + b"\r\n" + first.partition(b"\r\n")[2]
+        second = second.partition(b"\r\n")[0] + b"\r\n" + first.partition(b"\r\n")[2] + after
 
-    def read(wire: bytes, earlier: RequestHead | None) -> RequestHead | str:
+    def read(wire: bytes) -> tuple[RequestHead, int] | None:
         try:
-            return parse_request_head(wire[: find_head(wire, HeadLimits())], earlier)
-        except BadMessage as error:
-            return error.code
+            end = find_head(wire, HeadLimits())
+            return (parse_request_head(wire[:end]), end) if end >= 0 else None
+        except BadMessage:
+            return None
 
-    before = read(first, None)
-    if isinstance(before, RequestHead):
-        assert read(second, before) == read(second, None)
+    before = read(first)
+    if before is not None:
+        head, _ = before
+        unchanged = evolve(head)
+        end = follow_request_head(second, head, HeadLimits())
+        if end < 0:
+            assert head == unchanged
+        else:
+            assert (head, end) == read(second)
 
 
 def test_same_field_lines_are_parsed_once() -> None:
-    first = get(b"Accept: */*")
-    second = parse_request_head(head(b"POST /b HTTP/1.1", b"Host: a", b"Accept: */*"), first)
-    other = parse_request_head(head(b"POST /b HTTP/1.1", b"Host: a", b"Accept: *"), first)
-    assert second.fields is first.fields
-    assert second.block is first.block
-    assert (second.method, second.path) == (b"POST", b"/b")
-    assert other.block is not first.block
+    head_a = get(b"Accept: */*")
+    fields, block = head_a.fields, head_a.block
+    wire = head(b"POST /b?c HTTP/1.1", b"Host: a", b"Accept: */*")
+    assert follow_request_head(wire + b"body", head_a, HeadLimits()) == len(wire)
+    assert (head_a.method, head_a.target, head_a.path) == (b"POST", b"/b?c", b"/b?c")
+    assert head_a.fields is fields
+    assert head_a.block is block
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        head(b"GET /b HTTP/1.1", b"Host: a", b"Accept: *"),
+        head(b"GET /b HTTP/1.0", b"Host: a", b"Accept: */*"),
+        head(b"CONNECT /b HTTP/1.1", b"Host: a", b"Accept: */*"),
+        head(b"TRACE /b HTTP/1.1", b"Host: a", b"Accept: */*"),
+        head(b"GET http://b/b HTTP/1.1", b"Host: a", b"Accept: */*"),
+        head(b"OPTIONS * HTTP/1.1", b"Host: a", b"Accept: */*"),
+        head(b"GET /" + b"b" * 100 + b" HTTP/1.1", b"Host: a", b"Accept: */*"),
+        head(b"GET /b HTTP/1.1", b"Host: a", b"Accept: */*")[:-1],
+        b"GET /b",
+    ],
+)
+def test_what_differs_is_parsed(wire: bytes) -> None:
+    before = get(b"Accept: */*")
+    unchanged = evolve(before)
+    assert follow_request_head(wire, before, HeadLimits(line=64)) == -1
+    assert before == unchanged
+
+
+def test_a_head_that_follows_is_no_larger_than_allowed() -> None:
+    wire = head(b"GET /b HTTP/1.1", b"Host: a", b"Accept: */*")
+    assert follow_request_head(wire, get(b"Accept: */*"), HeadLimits(size=len(wire) - 1)) == -1
+    assert follow_request_head(wire, get(b"Accept: */*"), HeadLimits(size=len(wire))) == len(wire)
 
 
 targets = st.lists(st.sampled_from([0x21, 0x22, *range(0x24, 0x7F)]), max_size=40).map(lambda text: b"/" + bytes(text))

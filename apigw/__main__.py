@@ -13,6 +13,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from apigw.config import ConfigErrors, load
+from apigw.config.consumers import make_key
 
 ADDRESS = "http://127.0.0.1:9900"
 TOKEN_VARIABLE = "APIGW_ADMIN_TOKEN"
@@ -113,6 +114,17 @@ def check(path: str | None, as_json: bool) -> int:
     return 1 if errors else 0
 
 
+def key(consumer: str, as_json: bool) -> int:
+    """Make an API key; only its hash goes into the file of keys."""
+    try:
+        made, line = make_key(consumer)
+    except ValueError as wrong:
+        print(wrong, file=sys.stderr)
+        return 1
+    print(json.dumps({"key": made, "line": line}) if as_json else f"key   {made}\nline  {line}")
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="for programs")
@@ -124,6 +136,8 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--token-file", metavar="FILE", help=f"has the token; else {TOKEN_VARIABLE} has it")
     command = commands.add_parser("check", help="whether a configuration is right", parents=[common])
     command.add_argument("file", nargs="?", help="the INI file; without it the environment alone")
+    command = commands.add_parser("key", help="a new API key, and its line for the file of keys", parents=[common])
+    command.add_argument("consumer", help="whose it is")
     return made
 
 
@@ -142,6 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     if given.command == "check":
         return check(given.file, given.json)
+    if given.command == "key":
+        return key(given.consumer, given.json)
     path, show, _ = COMMANDS[given.command]
     try:
         value = ask(given.admin, path, token(given.token_file))

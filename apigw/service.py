@@ -26,7 +26,6 @@ from apigw.admin.api import AdminApi
 from apigw.admin.health import READ, Health, Version
 from apigw.admin.scrape import Scrape
 from apigw.admin.session import Session
-from apigw.admin.states import service_state
 from apigw.config import GatewayConfig
 from apigw.config.endpoints import ListenEndpoint
 from apigw.config.model import ListenerSection, RouteSection
@@ -36,16 +35,19 @@ from apigw.demo import tour
 from apigw.edge import Edge
 from apigw.finder import ProxyRoutes, refuse
 from apigw.http1.head import HeadLimits
+from apigw.keys.key_file import KeyFile
 from apigw.loop import lean
 from apigw.messages import Response, Timeouts
 from apigw.pipeline import Route, Stage
 from apigw.policy import redact
 from apigw.policy.forwarded import Forwarding
+from apigw.policy.outgoing import Outgoing
 from apigw.policy.paths import Rewrite
 from apigw.policy.requestid import RequestIds
 from apigw.routes import GatewayRoutes, Place
 from apigw.routing import RouteMatch, RouteTable
 from apigw.stages.access_log import AccessLog
+from apigw.stages.api_key import ApiKey
 from apigw.stages.body_limit import BodyLimit
 from apigw.stages.client_certificate import CertificateFields, ClientAuthChecked
 from apigw.stages.identity import Identity
@@ -119,6 +121,7 @@ class Gateway(MultiService):
         self._access = AdminAccess(b"" if config.admin is None else config.admin.token)
         self._metrics = None if config.admin is None else self._build_metrics()
         self._tokens = self._build_tokens()
+        self._key_file = self._build_key_file()
         self._edge = Edge(config, self._date, monotonic, time)
         self._core, self._routes = self._build_routes()
         self._sites: list[Site] = []
@@ -167,6 +170,16 @@ class Gateway(MultiService):
 
         return Tokens(jwt, issuers, self._reactor, time)
 
+    def _build_key_file(self) -> KeyFile | None:
+        """Who has API keys; None where there are none."""
+        section = self._config.api_keys
+        try:
+            if section is None or section.file is None:
+                return None
+            return KeyFile(section.file, self._config.consumers)
+        except ValueError as wrong:
+            raise CannotStart(f"[api_keys] file: {wrong}") from None
+
     def _build_metrics(self) -> GatewayMetrics:
         return GatewayMetrics(CollectorRegistry(), __version__, self._states, self._reactor, monotonic)
 
@@ -197,7 +210,7 @@ class Gateway(MultiService):
         return Health(__version__, self._uptime, lambda: self._draining, self._states, essential, operators, self._date)
 
     def _states(self) -> list[ServiceState]:
-        return [service_state(upstream) for upstream in self._upstreams.values()]
+        return [self._builder.state(upstream) for upstream in self._upstreams.values()]
 
     def _problem(self) -> Problem:
         return Problem(self._config.gateway.error_format == "envelope", "apigw", self._date)
@@ -215,7 +228,7 @@ class Gateway(MultiService):
             across = self._forwarder("user", Rewrite(AUTH_PATH, template=AUTH_REWRITE))
             stages = self._limited([*every, *self._edge.place("user", "auth")], cap)
             places[AUTH_PATH] = Route("auth", "user", stages, across)
-        if self._tokens is not None:
+        if self._tokens is not None or self._key_file is not None:
             places[SESSION_PATH] = Route(
                 "session", "", [*every, *self._edge.place(""), *self._let_in("required")], Session(self._date)
             )
@@ -272,11 +285,26 @@ class Gateway(MultiService):
 
     def _let_in(self, auth: str, roles: tuple[str, ...] = (), scopes: tuple[str, ...] = ()) -> list[Stage]:
         """The stages for who asks: none where the route doesn't want to know."""
-        if self._tokens is None or auth == "none":
+        if auth == "none":
+            return []
+        required = auth == "required"
+        way: Stage | None = None
+        if self._tokens is not None:
+            way = Jwt(self._tokens.authority, self._tokens.source, required, roles, scopes)
+        section = self._config.api_keys
+        if section is not None and self._key_file is not None:
+            otherwise = None if way is None else way.request
+            way = ApiKey(self._key_file.keys, section.field.lower().encode(), required, roles, scopes, otherwise)
+        if way is None:
             return []
         identity = self._config.identity
-        jwt = Jwt(self._tokens.authority, self._tokens.source, auth == "required", roles, scopes)
-        return [jwt, Identity(b"" if identity is None else identity.secret, time)]
+        return [way, Identity(b"" if identity is None else identity.secret, time)]
+
+    def _outgoing(self) -> Outgoing | None:
+        """What a service gets of a client's fields; None for all."""
+        section = self._config.api_keys
+        outgoing = Outgoing([] if section is None else [section.field.lower().encode()])
+        return outgoing or None
 
     def _forwarder(self, name: str, rewrite: Rewrite, total: float | None = None) -> Forwarder:
         service = self._config.service(name)
@@ -291,6 +319,7 @@ class Gateway(MultiService):
             key=hash_key(service.hash_on) if service.balance == "consistent_hash" else None,
             preserve_host=service.preserve_host,
             pseudonym=self._pseudonym.encode(),
+            outgoing=self._outgoing(),
         )
 
     def _routed(self, path: str) -> bool:
@@ -370,6 +399,8 @@ class Gateway(MultiService):
             self._metrics.lag.start()
         if self._tokens is not None:
             self._tokens.start()
+        if self._key_file is not None:
+            self._key_file.watch(self._reactor)
         lean(self._reactor)
         self._builder.start_checks()
         for shown in self._certificates:
@@ -410,6 +441,8 @@ class Gateway(MultiService):
             self._metrics.lag.stop()
         if self._tokens is not None:
             self._tokens.stop()
+        if self._key_file is not None:
+            self._key_file.unwatch()
         self._builder.stop_checks()
         for shown in self._certificates:
             shown.unwatch()
@@ -444,6 +477,8 @@ class Gateway(MultiService):
         if number == signal.SIGHUP:
             for shown in self._certificates:
                 self._reactor.callFromThread(shown.reload, True)
+            if self._key_file is not None:
+                self._reactor.callFromThread(self._key_file.reload, True)
 
     def _uptime(self) -> float:
         return monotonic() - self._started

@@ -24,6 +24,7 @@ class Session:
         assert who is not None
         session = {
             "user": who.user,
+            "consumer": who.consumer or None,
             "roles": who.roles,
             "scopes": who.scopes,
             "expires": who.expires if isfinite(who.expires) else None,

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from attrs import frozen
 
+from apigw.config.consumers import ApiKeysSection
 from apigw.config.discovering import DiscoverySection
 from apigw.config.limiting import Limit, LimitsSection
 from apigw.config.model import (
@@ -161,9 +162,10 @@ def _tokens(found: Found) -> Iterator[ConfigError]:
         elif first.setdefault(issuer.issuer, header) != header:
             place = found.place(first[issuer.issuer], "issuer")
             yield found.error(header, "issuer", f"{issuer.issuer!r} is that of {place} too, change one of the two")
-    if not (found.names["jwt"] or found.names["issuer"]):
+    keys = found.names["api_keys"] and not any(section.file is None for _, section in found.of(ApiKeysSection))
+    if not (found.names["jwt"] or found.names["issuer"] or keys):
         for header, route in wanting:
-            yield found.error(header, "auth", f"{route.auth} needs to know who issues tokens, add [jwt]")
+            yield found.error(header, "auth", f"{route.auth} needs to know who issues tokens, add [jwt] or [api_keys]")
     if any(gateway.log_query == "full" for _, gateway in found.of(GatewaySection)):
         for header, section in found.of(JwtSection):
             if section.token.query is not None:

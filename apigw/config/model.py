@@ -16,6 +16,7 @@ from attrs import field, frozen
 from apigw.config.addresses import PEERS, PeerAddress
 from apigw.config.certificates import CERTIFICATES, CertificateFiles
 from apigw.config.checking import CHECK_PATH, STATUSES, TEXT
+from apigw.config.consumers import ApiKeysSection, ConsumerSection
 from apigw.config.discovering import DiscoverySection
 from apigw.config.endpoints import ENDPOINT, ListenEndpoint, parse_endpoint, parse_port
 from apigw.config.files import CA_FILE, CERTIFICATE_FILE, LOG
@@ -584,8 +585,8 @@ class RouteSection:
     auth: str = option(
         choice("none", "optional", "required"),
         default="none",
-        help="Whether a token is needed. With `optional` who has none that is valid is a guest; with `none` no token is"
-        " looked at.",
+        help="Whether a token or an API key is needed. With `optional` who has none that is valid is a guest; with"
+        " `none` neither is looked at.",
     )
     roles: tuple[str, ...] = option(
         ROLES, default=(), unset="any", example="admin, editor", help="One of them is needed; 403 without."
@@ -699,6 +700,8 @@ class GatewayConfig:
     limits: LimitsSection | None = optional_section("limits", LimitsSection)
     jwt: JwtSection | None = optional_section("jwt", JwtSection)
     issuers: tuple[IssuerSection, ...] = sections("issuer", IssuerSection, "partner")
+    api_keys: ApiKeysSection | None = optional_section("api_keys", ApiKeysSection)
+    consumers: tuple[ConsumerSection, ...] = sections("consumer", ConsumerSection, "acme")
     identity: IdentitySection | None = optional_section("identity", IdentitySection)
     discovery: DiscoverySection = section("discovery", DiscoverySection)
     demo: DemoSection = section("demo", DemoSection)

@@ -101,7 +101,7 @@ and what makes a browser keep to the rules reaches the browser. Such an option i
 7.6.1 forbids it. The gateway's own fields need no place here: they are set after the client's were removed.
 """
 
-_FOLD = bytes(byte if chr(byte).isascii() and chr(byte).isalnum() else ord("-") for byte in bytes(range(256)).lower())
+FOLD = bytes(byte if chr(byte).isascii() and chr(byte).isalnum() else ord("-") for byte in bytes(range(256)).lower())
 """
 Lower case, with a hyphen for whatever isn't a letter or digit. CGI, and with it WSGI and PHP, gives ``X_User-Id`` and
 ``X.User.Id`` the variable of ``X-User-Id``.
@@ -155,7 +155,7 @@ def request_fields(fields: Iterable[Field], options: Collection[bytes] = ()) -> 
 
 
 def _passes(name: bytes) -> bool:
-    name = name.translate(_FOLD)
+    name = name.translate(FOLD)
     return name not in REQUEST_DROPPED and not name.startswith(IDENTITY_PREFIXES)
 
 

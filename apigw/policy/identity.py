@@ -41,6 +41,8 @@ def identity_lines(who: Principal, secret: bytes, now: float) -> bytes:
     user = who.user.encode("utf-8", "replace")
     role = role_of(who.roles).encode("utf-8", "replace")
     lines = b"X-User-Id: %b\r\nX-User-Role: %b\r\n" % (user, role)
+    if who.consumer:
+        lines += b"X-User-Consumer: %b\r\n" % who.consumer.encode("ascii")
     if secret:
         timestamp = b"%d" % (now * 1000.0)
         lines += b"X-User-Id-Timestamp: %b\r\nX-User-Id-Signature: %b\r\n" % (

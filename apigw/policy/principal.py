@@ -1,4 +1,4 @@
-"""Who a verified token says its bearer is: from its claims to a user, roles and scopes."""
+"""Who is asking: a token's bearer, from its claims to a user, roles and scopes; or a consumer, by an API key."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from math import inf
 from typing import Any
 
 from attrs import field, frozen
+
+from apigw.policy.gcra import Quota
 
 MAX_USER = 255
 """Characters of a user's name, which goes into a field of each request."""
@@ -26,6 +28,8 @@ class Principal:
     :ivar scopes: the same.
     :ivar expires: wall-clock seconds after which the token counts no more, leeway not included.
     :ivar claims: all that the token says; not to be changed, not to be logged.
+    :ivar consumer: name of the consumer whose API key was shown; empty for a token.
+    :ivar quota: what the consumer may ask with all of its keys together, None for no limit of its own.
     """
 
     user: str
@@ -33,6 +37,8 @@ class Principal:
     scopes: tuple[str, ...] = ()
     expires: float = inf
     claims: Mapping[str, Any] = field(factory=dict, eq=False, repr=False)
+    consumer: str = ""
+    quota: Quota | None = None
 
 
 @frozen

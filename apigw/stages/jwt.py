@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Iterable
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from apigw.errors import ClientError, Forbidden, KeysUnavailable, Unauthorized
+from apigw.errors import ClientError, KeysUnavailable, Unauthorized
 from apigw.messages import Exchange
 from apigw.pipeline import Stage
-from apigw.policy.bearer import TokenRefused, TokenSource, challenge, lacks
-from apigw.policy.principal import Principal
+from apigw.policy.bearer import TokenRefused, TokenSource, challenge
+from apigw.stages.entry import enter
 
 if TYPE_CHECKING:
     from apigw.keys.authority import Authority
@@ -44,7 +44,7 @@ class Jwt(Stage):
         if digest is not None:
             found = self._authority.known(digest)
             if found is not None:
-                self._enter(exchange, found)
+                enter(exchange, found, self._roles, self._scopes)
                 return None
         try:
             token = self._source.token(request.fields, request.query)
@@ -65,7 +65,7 @@ class Jwt(Stage):
         except (TokenRefused, KeysUnavailable) as error:
             self._refuse(error)
             return None
-        self._enter(exchange, found)
+        enter(exchange, found, self._roles, self._scopes)
         return None
 
     async def _later(self, exchange: Exchange, token: bytes, renewal: Awaitable[None]) -> None:
@@ -75,18 +75,7 @@ class Jwt(Stage):
         except (TokenRefused, KeysUnavailable) as error:
             self._refuse(error)
             return
-        self._enter(exchange, found)
-
-    def _enter(self, exchange: Exchange, who: Principal) -> None:
-        exchange.identity = who
-        exchange.principal = who.user
-        if lacks(who.roles, self._roles):
-            description = "The token has none of the roles that are needed."
-            raise Forbidden(description, fields=[challenge("insufficient_scope", description)])
-        if self._scopes and not set(self._scopes).issubset(who.scopes):
-            description = "The token lacks a scope that is needed."
-            field = challenge("insufficient_scope", description, self._scopes)
-            raise Forbidden(description, code="scope-missing", fields=[field])
+        enter(exchange, found, self._roles, self._scopes)
 
     def _refuse(self, error: TokenRefused | KeysUnavailable | None = None) -> None:
         """:raises GatewayError: guests are not let in."""

@@ -28,6 +28,7 @@ class Forwarder:
     :param key: what consistent hashing goes by.
     :param preserve_host: send the client's Host, not the peer's.
     :param pseudonym: names this instance in Via, by which loops are found too.
+    :param outgoing: what the service gets of a client's end-to-end fields; None for all.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Forwarder:
         key: Callable[[Exchange], bytes | None] | None = None,
         preserve_host: bool = True,
         pseudonym: bytes = b"apigw",
+        outgoing: Callable[[Fields], Fields] | None = None,
     ) -> None:
         self._upstream = upstream
         self._timeouts = timeouts
@@ -52,6 +54,7 @@ class Forwarder:
         self._key = key
         self._preserve_host = preserve_host
         self._pseudonym = pseudonym
+        self._outgoing = outgoing
 
     async def __call__(self, exchange: Exchange) -> Response:
         request = exchange.request
@@ -132,16 +135,12 @@ class Forwarder:
         if common is None:
             common = request.notes[self] = self._common(exchange)
         remaining = attempt.timeouts.total if attempt.deadline == inf else attempt.deadline - attempt.begun
-        lines = (
-            b"%b%bX-Request-Id: %b\r\nX-Correlation-Id: %b\r\nX-Original-Path: %b\r\nX-Timeout-Remaining: %d\r\n"
-            % (
-                common,
-                exchange.lines,
-                exchange.id,
-                exchange.correlation_id,
-                request.path,
-                remaining * 1000.0,
-            )
+        lines = b"%b%b%bX-Original-Path: %b\r\nX-Timeout-Remaining: %d\r\n" % (
+            common,
+            exchange.lines,
+            exchange.id_lines,
+            request.path,
+            remaining * 1000.0,
         )
         return lines + b"X-Retry-Count: %d\r\n" % retries if retries else lines
 
@@ -152,7 +151,8 @@ class Forwarder:
         if loops(received, self._pseudonym):
             raise LoopDetected
         fields = [(b"Host", request.authority)] if self._preserve_host and request.authority else []
-        fields += request_fields(received, request.options)
+        passed = request_fields(received, request.options)
+        fields += passed if self._outgoing is None else self._outgoing(passed)
         if request.empty_body:
             fields.append((b"Content-Length", b"0"))
         fields += exchange.forwarding

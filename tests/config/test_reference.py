@@ -25,6 +25,7 @@ NEEDS_A_FILE = {
     "jwks_file",
     "public_key_file",
     "secret_file",
+    "file",
 }
 
 

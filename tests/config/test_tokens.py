@@ -45,7 +45,9 @@ def test_the_founding_secret_gives_way(pem: Path) -> None:
 
 
 def test_nobody_issues_tokens() -> None:
-    assert problems("auth = required\n") == ["[route:users] auth: required needs to know who issues tokens, add [jwt]"]
+    assert problems("auth = required\n") == [
+        "[route:users] auth: required needs to know who issues tokens, add [jwt] or [api_keys]"
+    ]
     assert "[jwt] jwks_url: is missing" in problems("auth = optional\n[jwt]\nleeway = 1s\n")[0]
     assert problems("roles = admin\n") == ["[route:users] roles: needs auth = required, add that"]
 

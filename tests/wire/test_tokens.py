@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from time import monotonic
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from apigw.identity import verify
 from tests.tokens import jwk, key_set, private_key, public_pem, signed
 from tests.wire.gateway import BOUND, Gateway
+from tests.wire.server import Server
 from tests.wire.sockets import Message, connect
 
 OK = b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 2\r\n\r\nhi"
@@ -52,39 +51,6 @@ path = /open
 service = user
 auth = optional
 """
-
-
-class Server:
-    """
-    :ivar body: what it answers; None for a status of 500.
-    :ivar asked: the fields of each request.
-    """
-
-    def __init__(self) -> None:
-        self.body: bytes | None = None
-        self.asked: list[dict[str, str]] = []
-        outer = self
-
-        class Answers(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.asked.append(dict(self.headers.items()))
-                self.send_response(200 if outer.body is not None else 500)
-                self.send_header("Set-Cookie", "a=b")
-                self.end_headers()
-                self.wfile.write(outer.body or b"")
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Tests have no use for it."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-        self.port = self._server.server_address[1]
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import NOTHING, evolve
 
@@ -22,6 +22,13 @@ from apigw.config.planned import UNUSED_VARIABLES
 from apigw.config.problems import ConfigError, ConfigErrors, Origin
 from apigw.config.substitute import MASK, secret
 
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""Work that rests in between; its result comes at the end."""
+
+SOME = 20
+"""Sections that are read between two rests: 2 ms."""
+
 
 def load(path: str | None, environ: Mapping[str, str]) -> GatewayConfig:
     """
@@ -35,7 +42,22 @@ def load(path: str | None, environ: Mapping[str, str]) -> GatewayConfig:
 
 def loads(text: str, name: str, environ: Mapping[str, str]) -> GatewayConfig:
     """As :func:`load`, from the text of a file that errors call ``name``."""
+    return whole(loading(text, name, environ))
+
+
+def loading(text: str, name: str, environ: Mapping[str, str]) -> Steps[GatewayConfig]:
+    """As :func:`loads`, in steps of a few milliseconds, for who has other work to do in between."""
     return _Loader(name, environ).load(text)
+
+
+def whole(steps: Steps[T]) -> T:
+    """Take all steps now."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        made: T = end.value
+        return made
 
 
 def read_text(path: str) -> str:
@@ -77,9 +99,11 @@ class _Loader:
         self._secrets: dict[tuple[str, str], set[str]] = {}
         self._discovering = True
 
-    def load(self, text: str) -> GatewayConfig:
+    def load(self, text: str) -> Steps[GatewayConfig]:
         reader = BlockReader(self._file, self._environ, self._errors.append, self._note_variable)
-        for block in read_ini(text, self._file, self._errors.append).values():
+        for number, block in enumerate(read_ini(text, self._file, self._errors.append).values()):
+            if number % SOME == 0:
+                yield
             draft = reader.draft(block)
             if draft is not None:
                 self._drafts[draft.header] = draft
@@ -92,12 +116,16 @@ class _Loader:
         self._imply()
         if isinstance(discovery, DiscoverySection) and discovery.url is not None:
             self._imply_registry()
-        sections = {
-            header: discovery if header == "discovery" else self._build(draft) for header, draft in self._drafts.items()
-        }
+        sections: dict[str, object | None] = {}
+        for number, (header, draft) in enumerate(self._drafts.items()):
+            if number % SOME == 0:
+                yield
+            sections[header] = discovery if header == "discovery" else self._build(draft)
+        yield
         self._check(sections)
         if self._errors:
             raise ConfigErrors(map(self._mask, self._errors))
+        yield
         return self._whole(sections)
 
     def _founded(self, kind: SectionKind) -> bool:

@@ -279,6 +279,8 @@ class Exchange:
     id = b""
     """The request id, in the answer, at the service and in the log."""
     correlation_id = b""
+    id_lines = b""
+    """Both ids, in the form they have on the wire: for the answer and for the service."""
     route: Route | None = None
     params: dict[str, bytes] | None = None
     """Raw path parameters of the route's pattern."""

@@ -60,8 +60,7 @@ class GatewayRoutes(Resource):
 
     def locate(self, path: bytes) -> IResource:
         """The leaf that answers for a raw path; costs one look-up unless the first segment is that of a place."""
-        first = path[1 : path.find(b"/", 1)] if path.find(b"/", 1) > 0 else path[1:]
-        node = self.children.get(first)
+        node = self.children.get(path[1:].partition(b"/")[0])
         if node is None:
             return self.proxy
         found = node if node.isLeaf else self.proxy

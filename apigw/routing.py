@@ -230,10 +230,12 @@ class RouteTable(Generic[R]):
         self._hosts: dict[bytes, _Node[R]] = {}
         self._wildcards: dict[bytes, _Node[R]] = {}
         self._any: _Node[R] = _Node()
+        self._anywhere = [self._any]
         for match, route in self._routes:
             pattern = parse_pattern(match.path)
             for root in {id(root): root for root in map(self._root, match.hosts or ("",))}.values():
                 root.add(pattern, _Leaf(match, pattern, route))
+        self._named = bool(self._hosts or self._wildcards)
 
     def _root(self, host: str) -> _Node[R]:
         if not host:
@@ -272,15 +274,16 @@ class RouteTable(Generic[R]):
 
     def _roots(self, authority: bytes) -> list[_Node[R]]:
         """Where to look, the most specific first."""
+        if not self._named:
+            return self._anywhere
         roots = []
-        if self._hosts or self._wildcards:
-            host = _name(authority)
-            if host in self._hosts:
-                roots.append(self._hosts[host])
-            while self._wildcards and host:
-                host = host.partition(b".")[2]
-                if host in self._wildcards:
-                    roots.append(self._wildcards[host])
+        host = _name(authority)
+        if host in self._hosts:
+            roots.append(self._hosts[host])
+        while self._wildcards and host:
+            host = host.partition(b".")[2]
+            if host in self._wildcards:
+                roots.append(self._wildcards[host])
         roots.append(self._any)
         return roots
 

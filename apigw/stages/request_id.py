@@ -22,6 +22,7 @@ class RequestId(Stage):
         self._seconds = seconds
         self._response_time = response_time
         self._target_service = target_service
+        self._targets: dict[str, bytes] = {}
 
     def request(self, exchange: Exchange) -> None:
         request_id = correlation_id = None
@@ -33,11 +34,19 @@ class RequestId(Stage):
                 correlation_id = correlation_id or accept(value)
         exchange.id = request_id or self._ids.new()
         exchange.correlation_id = correlation_id or exchange.id
+        exchange.id_lines = b"X-Request-Id: %b\r\nX-Correlation-Id: %b\r\n" % (exchange.id, exchange.correlation_id)
 
     def response(self, exchange: Exchange, response: Response) -> None:
-        lines = b"X-Request-Id: %b\r\nX-Correlation-Id: %b\r\n" % (exchange.id, exchange.correlation_id)
+        target = b""
+        if self._target_service and exchange.route is not None:
+            service = exchange.route.service
+            known = self._targets.get(service)
+            if known is None:
+                known = b"X-Target-Service: %b\r\n" % service.encode() if service else b""
+                self._targets[service] = known
+            target = known
         if self._response_time:
-            lines += b"X-Response-Time: %.1fms\r\n" % ((self._seconds() - exchange.begun) * 1000.0)
-        if self._target_service and exchange.route is not None and exchange.route.service:
-            lines += b"X-Target-Service: %b\r\n" % exchange.route.service.encode()
-        response.lines += lines
+            elapsed = (self._seconds() - exchange.begun) * 1000.0
+            response.lines += b"%bX-Response-Time: %.1fms\r\n%b" % (exchange.id_lines, elapsed, target)
+        else:
+            response.lines += exchange.id_lines + target

@@ -58,7 +58,7 @@ class PeerAgent:
         pool = self._pool
         if attempt is None:
             attempt = Attempt(pool.seconds())
-        connection = pool.take()
+        connection = pool.take(attempt.begun)
         if connection is not None:
             attempt.reused = True
             return connection.request(method, target, lines, bodyProducer, attempt)

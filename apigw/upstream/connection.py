@@ -298,7 +298,7 @@ class PeerConnection(Protocol):
             length = 0 if framing == NONE else head.content_length or 0
             response.complete(data[:length] if len(data) != length else data)
             self._keep_alive = head.keep_alive and len(data) == length
-            self._message_done()
+            self._message_done(attempt.first_byte)
             answer.callback(response)
             return
         self._keep_alive = head.keep_alive
@@ -332,22 +332,22 @@ class PeerConnection(Protocol):
             self._keep_alive = self._keep_alive and not decoder.rest
             self._response = self._decoder = None
             response.trailers = response_fields(decoder.trailers)[0]
-            self._message_done()
+            self._message_done(self._seconds())
             response.end()
 
-    def _message_done(self) -> None:
+    def _message_done(self, now: float) -> None:
         """The answer is complete; the request may not be, where the peer answered early."""
         if self._upload is None:
-            self._reuse_or_close()
+            self._reuse_or_close(now)
         else:
             # RFC 9112 section 9.3: what is left of the request would have to be sent for nothing.
             self._stop_upload()
             self._close()
 
-    def _reuse_or_close(self) -> None:
+    def _reuse_or_close(self, now: float) -> None:
         self._attempt = None
         if self._keep_alive and self.usable:
-            self._deadline.set(self._seconds() + self._idle_timeout)
+            self._deadline.set(now + self._idle_timeout)
             self._owner.released(self)
         else:
             self._close()

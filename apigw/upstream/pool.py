@@ -84,15 +84,12 @@ class Pool:
         """No connection is to be had now."""
         return not self.idle and self.size >= self._settings.max_connections
 
-    def take(self) -> PeerConnection | None:
+    def take(self, now: float) -> PeerConnection | None:
         """A kept connection, or None."""
         idle = self.idle
         while idle:
             connection = idle.pop()
-            if (
-                connection.served < self._settings.max_requests
-                and self.seconds() - connection.made < self._settings.max_age
-            ):
+            if connection.served < self._settings.max_requests and now - connection.made < self._settings.max_age:
                 return connection
             connection.close()
         return None

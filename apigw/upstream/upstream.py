@@ -49,7 +49,7 @@ class Upstream:
         self.peers: Sequence[Peer] = ()
         self._group = group
         self._seconds = seconds
-        self._line = WaitingLine(clock, max_queue, queue_timeout)
+        self.line = self._line = WaitingLine(clock, max_queue, queue_timeout)
         self._clock = clock
         self._outliers: OutlierGroup[Peer] = OutlierGroup(outliers or OutlierPolicy(0, 0), self._ejected)
         self._return: IDelayedCall | None = None
@@ -84,6 +84,7 @@ class Upstream:
 
     def _ejected(self, peer: Peer) -> None:
         assert peer.watched is not None
+        peer.ejections += 1
         self._log.warn(
             "service {service}: {peer} is ejected for its answers, for the {times}. time",
             service=self.name,
@@ -109,6 +110,7 @@ class Upstream:
 
     def breaker_changed(self, peer: Peer, before: str, after: str) -> None:
         """For the breakers: an open one needs a probe in time, whatever the balancer thinks of the peer."""
+        peer.transitions[after] += 1
         self._log.info(
             "service {service}: the breaker of {peer} went from {before} to {after}",
             service=self.name,
@@ -167,7 +169,7 @@ class Upstream:
         :param tried: candidates that are taken only if there is no other.
         :raises GatewayError: there is none, for whatever reason.
         """
-        peer = None if len(self._line) else self._pick(key, tried)
+        peer = None if len(self._line) else self._pick(attempt.begun, key, tried)
         while peer is None:
             begun = self._seconds()
             try:
@@ -175,7 +177,7 @@ class Upstream:
             finally:
                 attempt.queued += self._seconds() - begun
             try:
-                peer = self._pick(key, tried)
+                peer = self._pick(self._seconds(), key, tried)
             except UpstreamError:
                 # What stops this one stops the next in line too: it shall hear of it now, not when its time is over.
                 self._clock.callLater(0.0, self._line.wake)
@@ -199,13 +201,14 @@ class Upstream:
             outcome, reason = FAILED, error.reason
             raise
         finally:
-            elapsed = self._seconds() - begun
+            now = self._seconds() if response is None else attempt.first_byte
+            elapsed = now - begun
             if response is None or response.ended:
-                self._ended(peer, permit, elapsed, outcome, reason)
+                self._ended(peer, permit, now, elapsed, outcome, reason)
             else:
                 if not peer.breaker.closed:
                     # A probe has shown what it can with its head; its body may stream for hours.
-                    peer.breaker.report(permit, self._now, outcome, elapsed)
+                    peer.breaker.report(permit, now, outcome, elapsed)
                     permit = REFUSED
                 response.on_end = partial(self._body_ended, peer, permit, elapsed, outcome)
 
@@ -213,18 +216,17 @@ class Upstream:
         """A body that streamed has ended, or was cut; by then the breaker counts the call."""
         error = failure.value
         if isinstance(error, UpstreamError):
-            self._ended(peer, permit, elapsed, FAILED, error.reason)
+            self._ended(peer, permit, self._seconds(), elapsed, FAILED, error.reason)
         else:
-            self._ended(peer, permit, elapsed, outcome, "")
+            self._ended(peer, permit, self._seconds(), elapsed, outcome, "")
 
-    def _ended(self, peer: Peer, permit: int, elapsed: float, outcome: int, reason: str) -> None:
+    def _ended(self, peer: Peer, permit: int, now: float, elapsed: float, outcome: int, reason: str) -> None:
         """
         Tell all who keep an eye on the peer.
 
         :param elapsed: seconds to the head of the answer, or to the failure.
         :param reason: of the failure, where there was no whole answer.
         """
-        now = self._seconds()
         breaker, watched = peer.breaker, peer.watched
         breaker.report(permit, now, outcome, elapsed)
         if not breaker.closed and breaker.ready(now):
@@ -237,12 +239,12 @@ class Upstream:
                 watched.answered(200, now)
         self._group.done(peer.candidate, now, elapsed, outcome)
 
-    def _pick(self, key: bytes | None, tried: Tried) -> Peer | None:
+    def _pick(self, now: float, key: bytes | None, tried: Tried) -> Peer | None:
         """
         :return: a peer, with a permit of its breaker in ``_permit``; None while all connections are in use.
         :raises UpstreamUnavailable: no peer is known or fit; :class:`CircuitOpen`: all breakers are open.
         """
-        now = self._now = self._seconds()
+        self._now = now
         only = self._only
         if only is not None:
             if self._usable(only):

@@ -14,6 +14,7 @@ from twisted.web.client import Agent
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
+from apigw.admin.states import service_state
 from apigw.config.addresses import PeerAddress
 from apigw.config.discovering import DiscoverySection
 from apigw.config.model import ServiceSection, ServiceTls
@@ -25,14 +26,15 @@ from apigw.policy.outlier import OutlierPolicy
 from apigw.policy.retry import policy
 from apigw.policy.retry_budget import RetryBudget
 from apigw.sources import SourceBuilder
+from apigw.telemetry.upstreams import ServiceState
 from apigw.upstream import dial
-from apigw.upstream.discovery.source import Found
-from apigw.upstream.discovery.watch import Watch
+from apigw.upstream.discovery.source import Found, Source
+from apigw.upstream.discovery.watch import Changed, Watch
 from apigw.upstream.health import CheckSettings, HealthCheck
 from apigw.upstream.peer import Peer
 from apigw.upstream.pool import Pool, PoolSettings
 from apigw.upstream.registry import Registry
-from apigw.upstream.retries import Retries
+from apigw.upstream.retries import Retries, RetryCounts
 from apigw.upstream.tls import client_creator
 from apigw.upstream.upstream import Upstream
 
@@ -57,7 +59,9 @@ class UpstreamBuilder:
         self._checking = False
         self._creator = lru_cache(MAX_CREATORS)(_creator)
         self.watches: list[Watch] = []
+        self._watches_of: dict[Upstream, list[Watch]] = {}
         self._budgets: dict[str, RetryBudget] = {}
+        self._counts: dict[str, RetryCounts] = {}
         self.demos: dict[str, DemoService] = {}
         self._demo_ports: dict[str, int] = {}
 
@@ -83,8 +87,21 @@ class UpstreamBuilder:
             if one.discovered:
                 source = self._sources.source(one, backup)
                 changed = partial(registry.changed, source)
-                self.watches.append(Watch(service.name, source, changed, self._reactor, self._seconds, self._chance))
+                self._watch(upstream, source, changed, f"{one.url}{' backup' if backup else ''}")
         return upstream
+
+    def _watch(self, upstream: Upstream, source: Source, changed: Changed, url: str) -> None:
+        """:param url: what sources are called by that are called the same otherwise."""
+        others = self._watches_of.setdefault(upstream, [])
+        label = url if any(other.label == source.label for other in others) else source.label
+        watch = Watch(upstream.name, source, changed, self._reactor, self._seconds, self._chance, label)
+        others.append(watch)
+        self.watches.append(watch)
+
+    def state(self, upstream: Upstream) -> ServiceState:
+        """How a service is at this moment."""
+        name = upstream.name
+        return service_state(upstream, self._counts.get(name, RetryCounts()), self._watches_of.get(upstream, ()))
 
     def start_checks(self) -> None:
         """Of peers that there are, and from now on of each that is found."""
@@ -116,7 +133,8 @@ class UpstreamBuilder:
         own = service.retry
         budget = self._budgets.setdefault(service.name, RetryBudget(own.budget))
         chosen = policy(own.attempts, own.on, own.methods, *own.backoff)
-        return Retries(chosen, budget, self._reactor, self._seconds, self._chance)
+        counts = self._counts.setdefault(service.name, RetryCounts())
+        return Retries(chosen, budget, self._reactor, self._seconds, self._chance, counts)
 
     def peer(self, upstream: Upstream, service: ServiceSection, address: PeerAddress, backup: bool) -> Peer:
         """A peer of ``upstream`` that isn't in use yet."""

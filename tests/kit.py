@@ -33,7 +33,7 @@ from apigw.stages.request_id import RequestId
 from apigw.upstream.forwarder import Forwarder
 from apigw.upstream.peer import Peer
 from apigw.upstream.pool import Pool, PoolSettings
-from apigw.upstream.retries import Retries
+from apigw.upstream.retries import Retries, RetryCounts
 from apigw.upstream.upstream import Upstream
 from apigw.web.problem import Problem
 from apigw.web.site import ChannelSettings, Site
@@ -190,7 +190,10 @@ class Memory:
 
         ids = RequestIds(urandom)
         every = (RequestId(ids, seconds, False, False), Note(), Origin(Forwarding(map(ip_network, trusted))), *stages)
-        self.retries = Retries(retry or RetryPolicy(attempts=1), RetryBudget(), self.clock, seconds, Random(1))
+        self.counts = RetryCounts()
+        self.retries = Retries(
+            retry or RetryPolicy(attempts=1), RetryBudget(), self.clock, seconds, Random(1), self.counts
+        )
         self.across = across or Forwarder(
             self.upstream, timeouts or Timeouts(), Rewrite("/"), seconds, self.date, self.retries
         )

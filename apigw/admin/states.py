@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from apigw.telemetry.upstreams import PeerState, ServiceState
+from collections.abc import Iterable
+
+from apigw.telemetry.upstreams import PeerState, ServiceState, SourceState
+from apigw.upstream.discovery.watch import Watch
 from apigw.upstream.peer import Peer
+from apigw.upstream.retries import RetryCounts
 from apigw.upstream.upstream import Upstream
 
 
@@ -21,8 +25,36 @@ def peer_state(peer: Peer) -> PeerState:
         active=candidate.active,
         busy=pool.busy,
         idle=len(pool.idle),
+        ejections=peer.ejections,
+        transitions=dict(peer.transitions),
     )
 
 
-def service_state(upstream: Upstream) -> ServiceState:
-    return ServiceState(upstream.name, upstream.waiting, tuple(map(peer_state, upstream.peers)))
+def source_state(watch: Watch) -> SourceState:
+    failing = watch.failing_since is not None
+    return SourceState(
+        name=watch.label,
+        failing=failing,
+        error=watch.last_error if failing else "",
+        last_success=watch.answered,
+        addresses=len(watch.found),
+        failures=dict(watch.failures),
+    )
+
+
+def service_state(upstream: Upstream, retries: RetryCounts, watches: Iterable[Watch]) -> ServiceState:
+    """
+    :param retries: of the service.
+    :param watches: of the sources of its addresses.
+    """
+    line = upstream.line
+    return ServiceState(
+        name=upstream.name,
+        waiting=len(line),
+        peers=tuple(map(peer_state, upstream.peers)),
+        queued=line.joined,
+        refused={"full": line.full, "timeout": line.late},
+        retries=dict(retries.made),
+        declined=dict(retries.declined),
+        sources=tuple(map(source_state, watches)),
+    )

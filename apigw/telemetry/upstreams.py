@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
@@ -12,6 +12,7 @@ from prometheus_client.samples import Sample
 from apigw.telemetry.cells import family
 
 Values = Sequence[tuple[str, float]]
+Labelled = tuple[dict[str, str], Values]
 
 STATES = ("closed", "half_open", "open", "forced_closed", "forced_open")
 """Of a breaker."""
@@ -32,6 +33,8 @@ class PeerState:
     :ivar active: requests under way.
     :ivar busy: connections that carry a request or are being made for one.
     :ivar idle: connections that wait for one.
+    :ivar ejections: how often it was ejected.
+    :ivar transitions: of the breaker, by the state it went to.
     """
 
     name: str
@@ -45,6 +48,8 @@ class PeerState:
     active: int
     busy: int
     idle: int
+    ejections: int = 0
+    transitions: Mapping[str, int] = field(factory=dict)
 
     @property
     def usable(self) -> bool:
@@ -53,16 +58,46 @@ class PeerState:
 
 
 @frozen
+class SourceState:
+    """
+    Where addresses of a service come from, at one moment.
+
+    :ivar name: such as ``dns:user.example``.
+    :ivar failing: it can't tell now; what it told last is in force.
+    :ivar error: why, empty while it doesn't fail.
+    :ivar last_success: seconds since 1970, None for never.
+    :ivar addresses: in force.
+    :ivar failures: how often it failed, by kind.
+    """
+
+    name: str
+    failing: bool
+    error: str
+    last_success: float | None
+    addresses: int
+    failures: Mapping[str, int]
+
+
+@frozen
 class ServiceState:
     """
     A service at one moment.
 
     :ivar waiting: requests that wait for a connection.
+    :ivar queued: requests that have ever waited for one.
+    :ivar refused: of them, and of those that found no place to wait in, by the reason.
+    :ivar retries: by the reason of the failure.
+    :ivar declined: retries that were not made, by the reason why not.
     """
 
     name: str
     waiting: int
     peers: Sequence[PeerState]
+    queued: int = 0
+    refused: Mapping[str, int] = field(factory=dict)
+    retries: Mapping[str, int] = field(factory=dict)
+    declined: Mapping[str, int] = field(factory=dict)
+    sources: Sequence[SourceState] = ()
 
     @property
     def up(self) -> bool:
@@ -88,9 +123,43 @@ class UpstreamMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         states = self._states()
-        yield _of_services("up", "Some peer of the service gets requests.", states, lambda one: one.up)
+        yield _of_services("up", "Some peer of the service gets requests.", states, lambda one: [("", float(one.up))])
         yield _of_services(
-            "queue_length", "Requests that wait for a connection to the service.", states, lambda one: one.waiting
+            "queue_length",
+            "Requests that wait for a connection to the service.",
+            states,
+            lambda one: [("", float(one.waiting))],
+        )
+        yield _of_services(
+            "queued",
+            "Requests that have waited for a connection to the service.",
+            states,
+            lambda one: [("", float(one.queued))],
+            "counter",
+        )
+        yield _of_services(
+            "queue_refused",
+            "Requests that got no connection, by the reason: no place to wait in, or waited too long.",
+            states,
+            lambda one: _counts(one.refused),
+            "counter",
+            "reason",
+        )
+        yield _of_services(
+            "retries",
+            "Attempts after the first, by what failed before.",
+            states,
+            lambda one: _counts(one.retries),
+            "counter",
+            "reason",
+        )
+        yield _of_services(
+            "retries_declined",
+            "Failed attempts that none followed, by the reason.",
+            states,
+            lambda one: _counts(one.declined),
+            "counter",
+            "reason",
         )
         yield _of_peers("connections", "Connections to the peer, by state.", states, _connections)
         yield _of_peers(
@@ -116,6 +185,45 @@ class UpstreamMetrics(Collector):
             lambda peer: [("", float(peer.opened))],
             "counter",
         )
+        yield _of_peers(
+            "breaker_transitions",
+            "How often the peer's breaker went to each state.",
+            states,
+            lambda peer: _counts(peer.transitions),
+            "counter",
+        )
+        yield _of_peers(
+            "peer_ejections",
+            "How often the peer was ejected for its answers.",
+            states,
+            lambda peer: [("", float(peer.ejections))],
+            "counter",
+        )
+        yield _of_sources(
+            "failing",
+            "The source of addresses can't tell now; what it told last is in force.",
+            states,
+            lambda one: [("", float(one.failing))],
+        )
+        yield _of_sources(
+            "last_success_timestamp_seconds",
+            "When the source of addresses last told some; not there before it did.",
+            states,
+            lambda one: [] if one.last_success is None else [("", one.last_success)],
+        )
+        yield _of_sources(
+            "addresses",
+            "Addresses of the source that are in force.",
+            states,
+            lambda one: [("", float(one.addresses))],
+        )
+        yield _of_sources(
+            "failures",
+            "How often the source of addresses could not tell.",
+            states,
+            lambda one: _counts(one.failures),
+            "counter",
+        )
 
 
 def _connections(peer: PeerState) -> Values:
@@ -126,16 +234,24 @@ def _breaker(peer: PeerState) -> Values:
     return [(state, float(peer.breaker == state)) for state in STATES]
 
 
+def _counts(counts: Mapping[str, int]) -> Values:
+    return [(name, float(count)) for name, count in counts.items()]
+
+
 def _of_services(
-    name: str, documentation: str, states: Sequence[ServiceState], value: Callable[[ServiceState], float]
+    name: str,
+    documentation: str,
+    states: Sequence[ServiceState],
+    values: Callable[[ServiceState], Values],
+    kind: str = "gauge",
+    label: str = "",
 ) -> Metric:
-    name = f"apigw_upstream_{name}"
-    return family(
-        name,
-        "gauge",
-        documentation,
-        lambda: (Sample(name, {"service": one.name}, float(value(one))) for one in states),
-    )
+    """:param values: each with that of ``label``, which is left out where that is empty."""
+
+    def each() -> Iterator[Labelled]:
+        return (({"service": one.name}, values(one)) for one in states)
+
+    return _family(f"apigw_upstream_{name}", documentation, kind, label, each)
 
 
 def _of_peers(
@@ -146,14 +262,42 @@ def _of_peers(
     kind: str = "gauge",
 ) -> Metric:
     """:param values: each with its state, which is a label unless it is empty."""
-    name = f"apigw_upstream_{name}"
+
+    def each() -> Iterator[Labelled]:
+        return (({"service": one.name, "peer": peer.name}, values(peer)) for one in states for peer in one.peers)
+
+    return _family(f"apigw_upstream_{name}", documentation, kind, "state", each)
+
+
+def _of_sources(
+    name: str,
+    documentation: str,
+    states: Sequence[ServiceState],
+    values: Callable[[SourceState], Values],
+    kind: str = "gauge",
+) -> Metric:
+    """:param values: each with its kind, which is a label unless it is empty."""
+
+    def each() -> Iterator[Labelled]:
+        return (
+            ({"service": one.name, "source": source.name}, values(source)) for one in states for source in one.sources
+        )
+
+    return _family(f"apigw_discovery_{name}", documentation, kind, "kind", each)
+
+
+def _family(
+    name: str,
+    documentation: str,
+    kind: str,
+    label: str,
+    each: Callable[[], Iterator[Labelled]],
+) -> Metric:
     sample = f"{name}_total" if kind == "counter" else name
 
     def samples() -> Iterator[Sample]:
-        for service in states:
-            for peer in service.peers:
-                for state, value in values(peer):
-                    labels = {"service": service.name, "peer": peer.name}
-                    yield Sample(sample, labels | {"state": state} if state else labels, value)
+        for labels, values in each():
+            for state, value in values:
+                yield Sample(sample, {**labels, label: state} if state else labels, value)
 
     return family(name, kind, documentation, samples)

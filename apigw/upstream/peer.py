@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from apigw.policy.balance import Candidate
 from apigw.policy.breaker import Breaker
 from apigw.policy.health import Health
@@ -21,9 +23,23 @@ class Peer:
     :ivar candidate: the peer as its service's balancer sees it.
     :ivar health: what active checks say, None without any.
     :ivar watched: what its answers say; set while it belongs to a service.
+    :ivar ejections: how often it was ejected for its answers.
+    :ivar transitions: of its breaker, by the state it went to.
     """
 
-    __slots__ = ("authority", "breaker", "candidate", "client", "health", "label", "origin", "pool", "watched")
+    __slots__ = (
+        "authority",
+        "breaker",
+        "candidate",
+        "client",
+        "ejections",
+        "health",
+        "label",
+        "origin",
+        "pool",
+        "transitions",
+        "watched",
+    )
 
     def __init__(
         self,
@@ -43,6 +59,8 @@ class Peer:
         self.client = TransparentClient(PeerAgent(origin, pool))
         self.health: Health | None = None
         self.watched: Watched[Peer] | None = None
+        self.ejections = 0
+        self.transitions: Counter[str] = Counter()
         self.candidate: Candidate[Peer] = Candidate(self, label.encode(), weight, backup)
 
     @property

@@ -15,6 +15,10 @@ class WaitingLine:
     """
     :param limit: most requests that wait; one more is refused at once.
     :param timeout: seconds until a waiting one is refused.
+
+    :ivar joined: requests that have ever waited.
+    :ivar full: requests that were refused, for the line was full.
+    :ivar late: requests that were refused, for they had waited for too long.
     """
 
     def __init__(self, clock: IReactorTime, limit: int, timeout: float) -> None:
@@ -22,6 +26,7 @@ class WaitingLine:
         self._limit = limit
         self._timeout = timeout
         self._line: deque[Deferred[None]] = deque()
+        self.joined = self.full = self.late = 0
 
     def __len__(self) -> int:
         return len(self._line)
@@ -35,11 +40,13 @@ class WaitingLine:
         :raises UpstreamOverloaded: the line is full.
         """
         if not waited and len(self._line) >= self._limit:
+            self.full += 1
             raise UpstreamOverloaded("Too many requests wait for the service.", retry_after=1.0)
         place: Deferred[None] = Deferred(self._leave)
         if waited:
             self._line.appendleft(place)
         else:
+            self.joined += 1
             self._line.append(place)
         timer = self._clock.callLater(max(0.0, self._timeout - waited), self._expire, place)
         return place.addBoth(self._stop, timer)
@@ -54,6 +61,7 @@ class WaitingLine:
 
     def _expire(self, place: Deferred[None]) -> None:
         self._line.remove(place)
+        self.late += 1
         place.errback(Failure(UpstreamOverloaded("The service had no free connection in time.", retry_after=1.0)))
 
     @staticmethod

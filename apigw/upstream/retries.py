@@ -7,6 +7,7 @@ from collections.abc import Callable
 from random import Random
 from time import time
 
+from attrs import field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -21,15 +22,27 @@ KEPT_BODY = 65536
 """Bytes of a request body kept for a retry; Envoy's default, per_request_buffer_limit, is 1 MiB, Caddy keeps none."""
 
 
+@frozen
+class RetryCounts:
+    """
+    Of a service, for all its routes.
+
+    :ivar made: retries by the reason of the failure: a word of the errors, or a status.
+    :ivar declined: retries that were not made, by the reason why not.
+    """
+
+    made: Counter[str] = field(factory=Counter)
+    declined: Counter[str] = field(factory=Counter)
+
+
 class Retries:
     """
     :param policy: of the route.
     :param budget: of the service, shared by its routes.
     :param clock: for pauses.
+    :param counts: likewise shared.
 
     :ivar body: bytes of a request body that are kept, so that it can be sent again.
-    :ivar made: retries by the reason of the failure.
-    :ivar declined: retries that were not made, by the reason why not.
     """
 
     def __init__(
@@ -39,6 +52,7 @@ class Retries:
         clock: IReactorTime,
         seconds: Callable[[], float],
         chance: Random,
+        counts: RetryCounts,
     ) -> None:
         self._policy = policy
         self._budget = budget
@@ -46,8 +60,7 @@ class Retries:
         self._seconds = seconds
         self._chance = chance
         self.body = KEPT_BODY if policy.attempts > 1 else 0
-        self.made: Counter[str] = Counter()
-        self.declined: Counter[str] = Counter()
+        self._counts = counts
 
     def begin(self, now: float) -> None:
         """Count a request for the budget."""
@@ -97,9 +110,9 @@ class Retries:
             elif not self._budget.withdraw(now):
                 verdict = "budget"
             else:
-                self.made[reason] += 1
+                self._counts.made[reason] += 1
                 return pause
-        self.declined[verdict] += 1
+        self._counts.declined[verdict] += 1
         return None
 
 

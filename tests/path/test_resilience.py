@@ -53,7 +53,7 @@ def test_an_answer_that_says_unavailable_is_asked_for_again_elsewhere() -> None:
     assert b"X-Retry-Count: 1\r\n" in again
     memory.dials[1].feed(OK)
     assert client.take().endswith(b"hi")
-    assert memory.retries.made == {"503": 1}
+    assert memory.counts.made == {"503": 1}
 
 
 def test_the_last_bad_answer_reaches_the_client_as_it_is() -> None:
@@ -85,7 +85,7 @@ def test_a_post_that_was_sent_is_never_sent_again() -> None:
     settle(memory)
     assert client.take().startswith(b"HTTP/1.1 502 ")
     assert len(memory.dials) == 1
-    assert memory.retries.declined == {"method": 1}
+    assert memory.counts.declined == {"method": 1}
 
 
 def test_a_get_whose_kept_connection_died_is_sent_again() -> None:
@@ -120,7 +120,7 @@ def test_a_body_too_long_to_keep_is_not_sent_again() -> None:
     memory.dials[0].reset()
     settle(memory)
     assert client.take().startswith(b"HTTP/1.1 502 ")
-    assert memory.retries.declined == {"body": 1}
+    assert memory.counts.declined == {"body": 1}
 
 
 def test_nothing_is_tried_again_once_a_byte_went_to_the_client() -> None:

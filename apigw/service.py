@@ -24,6 +24,8 @@ from apigw import __version__
 from apigw.admin.access import AdminAccess, AdminOnly
 from apigw.admin.api import AdminApi
 from apigw.admin.health import READ, Health, Version
+from apigw.admin.revocations import PATH as REVOCATIONS_PATH
+from apigw.admin.revocations import RevocationsApi
 from apigw.admin.scrape import Scrape
 from apigw.admin.session import Session
 from apigw.config import GatewayConfig
@@ -168,7 +170,7 @@ class Gateway(MultiService):
             return None
         from apigw.keys.build import Tokens  # takes 100 ms
 
-        return Tokens(jwt, issuers, self._reactor, time)
+        return Tokens(jwt, issuers, self._config.revocation, self._reactor, time)
 
     def _build_key_file(self) -> KeyFile | None:
         """Who has API keys; None where there are none."""
@@ -195,6 +197,9 @@ class Gateway(MultiService):
             "/health": Route("admin-health", "", every, self._health()),
             "/version": Route("admin-version", "", every, Version(__version__, self._date)),
         }
+        if self._tokens is not None:
+            revocations = RevocationsApi(self._tokens.revocations, self._config.revocation.keep, time, self._date)
+            places[REVOCATIONS_PATH] = Route("admin-revocations", "", every, revocations)
         missing = Route("-", "", every, refuse)
         whole = Route("*", "", every, self._whole)
         entries = [(RouteMatch(path), route) for path, route in places.items()]

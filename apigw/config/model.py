@@ -45,7 +45,7 @@ from apigw.config.problems import Origin
 from apigw.config.retrying import BACKOFF, RETRY_METHODS, RETRY_ON
 from apigw.config.secrets import SECRET_FILE, SECRET_VARIABLE, Secret
 from apigw.config.secure import REDIRECT, STRICT_TRANSPORT
-from apigw.config.tokens import ROLES, SCOPES, IdentitySection, IssuerSection, JwtSection
+from apigw.config.tokens import ROLES, SCOPES, IdentitySection, IssuerSection, JwtSection, RevocationSection
 from apigw.config.units import (
     DURATION,
     NETWORK,
@@ -700,6 +700,7 @@ class GatewayConfig:
     limits: LimitsSection | None = optional_section("limits", LimitsSection)
     jwt: JwtSection | None = optional_section("jwt", JwtSection)
     issuers: tuple[IssuerSection, ...] = sections("issuer", IssuerSection, "partner")
+    revocation: RevocationSection = section("revocation", RevocationSection)
     api_keys: ApiKeysSection | None = optional_section("api_keys", ApiKeysSection)
     consumers: tuple[ConsumerSection, ...] = sections("consumer", ConsumerSection, "acme")
     identity: IdentitySection | None = optional_section("identity", IdentitySection)

@@ -14,7 +14,7 @@ from apigw.config.files import absolute, read
 from apigw.config.kind import Kind, choice, list_of
 from apigw.config.option import Variable, group, option
 from apigw.config.secrets import SECRET_FILE, SECRET_VARIABLE, Secret
-from apigw.config.units import DURATION, size_between
+from apigw.config.units import DURATION, integer, size_between
 
 if TYPE_CHECKING:
     from apigw.policy.jwk import Key
@@ -287,6 +287,20 @@ class IssuerSection(TokenIssuer):
         unset="any",
         example="https://login.partner.example/",
         help="What the claim `iss` must be.",
+    )
+
+
+@frozen(kw_only=True)
+class RevocationSection:
+    """Tokens that count no more before they expire; they are told to `/api/revocations` of `[admin]`."""
+
+    entries: int = option(
+        integer(1, 10_000_000), default=100_000, help="How many there may be; one more is refused with 503."
+    )
+    keep: float = option(
+        DURATION,
+        default=86400.0,
+        help="How long one stays that doesn't say so: no less than the longest life of a token.",
     )
 
 

@@ -12,6 +12,7 @@ from apigw.errors import KeysUnavailable
 from apigw.keys.issuer import Issuer
 from apigw.policy.bearer import TokenRefused
 from apigw.policy.principal import Principal
+from apigw.policy.revocations import Revocations
 from apigw.policy.token_cache import TokenCache
 
 
@@ -46,13 +47,21 @@ class Authority:
     :param issuers: where there are several, each has an ``issuer`` of its own, by which a token finds its keys: one
         issuer's key never vouches for a token that names another.
     :param now: wall-clock seconds.
+    :param revocations: of tokens; looked at each time that a token is shown.
     """
 
-    def __init__(self, issuers: Sequence[Issuer], now: Callable[[], float], cache: TokenCache | None = None) -> None:
+    def __init__(
+        self,
+        issuers: Sequence[Issuer],
+        now: Callable[[], float],
+        cache: TokenCache | None = None,
+        revocations: Revocations | None = None,
+    ) -> None:
         self._issuers = {issuer.rules.issuer: issuer for issuer in issuers}
         assert len(self._issuers) == len(issuers)
         self._now = now
         self._cache = TokenCache() if cache is None else cache
+        self._revocations = Revocations(now) if revocations is None else revocations
 
     @property
     def verifications(self) -> int:
@@ -60,8 +69,15 @@ class Authority:
         return sum(issuer.verifications for issuer in self._issuers.values())
 
     def known(self, digest: bytes) -> Principal | None:
-        """:param digest: :func:`digest` of a token. :return: None where it must be verified."""
-        return self._cache.get(digest, self._now())
+        """
+        :param digest: :func:`digest` of a token.
+        :return: None where it must be verified.
+        :raises TokenRefused: it was, and has been revoked since.
+        """
+        found = self._cache.get(digest, self._now())
+        if found is not None and self._revocations.listed:
+            self._check(found)
+        return found
 
     def forget(self) -> None:
         """The keys have changed: what was verified with them counts no more."""
@@ -86,7 +102,12 @@ class Authority:
             raise KeysUnavailable(retry_after=5)
         found = issuer.verify(token.decode("ascii"), header)
         self._cache.put(digest(token), found, found.expires + issuer.rules.leeway)
+        self._check(found)
         return found
+
+    def _check(self, who: Principal) -> None:
+        if self._revocations.revoked(who):
+            raise TokenRefused("The token has been revoked.", revoked=True)
 
     def _of(self, token: bytes) -> tuple[dict[str, Any], Issuer]:
         header, name = unverified(token.decode("ascii"))

@@ -8,13 +8,14 @@ from typing import Any
 from twisted.internet.ssl import platformTrust
 from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
 
-from apigw.config.tokens import JwtSection, TokenIssuer
+from apigw.config.tokens import JwtSection, RevocationSection, TokenIssuer
 from apigw.keys.authority import Authority
 from apigw.keys.issuer import FixedKeys, Issuer, KeySource, Rules
 from apigw.keys.remote import FETCH_TIMEOUT, RemoteKeys
 from apigw.policy.bearer import TokenSource
 from apigw.policy.jwk import KeyRing
 from apigw.policy.principal import ClaimPaths
+from apigw.policy.revocations import Revocations
 
 
 class _QuietFactory(HTTPConnectionPool._factory):  # type: ignore[misc,valid-type]
@@ -32,10 +33,16 @@ class Tokens:
     :param sections: those that say where their keys are.
 
     :ivar source: where requests have their token.
+    :ivar revocations: tokens that count no more.
     """
 
     def __init__(
-        self, jwt: JwtSection | None, sections: Sequence[TokenIssuer], reactor: Any, now: Callable[[], float]
+        self,
+        jwt: JwtSection | None,
+        sections: Sequence[TokenIssuer],
+        revocation: RevocationSection,
+        reactor: Any,
+        now: Callable[[], float],
     ) -> None:
         self._reactor = reactor
         self._remote: list[RemoteKeys] = []
@@ -43,7 +50,9 @@ class Tokens:
         if jwt is not None:
             token = jwt.token
             self.source = TokenSource((token.cookie or "").encode(), (token.query or "").encode(), token.max_size)
-        self.authority = Authority([self._issuer(section) for section in sections], now)
+        self.revocations = Revocations(now, revocation.entries)
+        issuers = [self._issuer(section) for section in sections]
+        self.authority = Authority(issuers, now, revocations=self.revocations)
 
     def start(self) -> None:
         """Fetch the keys that are published."""

@@ -24,15 +24,19 @@ class TokenRefused(Exception):
 
     :ivar error: as RFC 6750 section 3.1 has it: ``invalid_request`` or ``invalid_token``.
     :ivar expired: it did count once.
+    :ivar revoked: it would count, had it not been taken back.
 
     The text is for the client and holds nothing of the token.
     """
 
-    def __init__(self, description: str, error: str = "invalid_token", *, expired: bool = False) -> None:
+    def __init__(
+        self, description: str, error: str = "invalid_token", *, expired: bool = False, revoked: bool = False
+    ) -> None:
         super().__init__(description)
         self.description = description
         self.error = error
         self.expired = expired
+        self.revoked = revoked
 
 
 @frozen(eq=False)

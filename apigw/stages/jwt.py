@@ -41,12 +41,12 @@ class Jwt(Stage):
         request = exchange.request
         # Requests with the same fields have the same token, but for one in the query.
         digest = request.notes.get(self._source)
-        if digest is not None:
-            found = self._authority.known(digest)
-            if found is not None:
-                enter(exchange, found, self._roles, self._scopes)
-                return None
         try:
+            if digest is not None:
+                found = self._authority.known(digest)
+                if found is not None:
+                    enter(exchange, found, self._roles, self._scopes)
+                    return None
             token = self._source.token(request.fields, request.query)
             if token is None:
                 self._refuse()
@@ -88,5 +88,5 @@ class Jwt(Stage):
         field = challenge(error.error, error.description)
         if error.error == "invalid_request":
             raise ClientError(error.description, code="token-ambiguous", fields=[field])
-        code = "token-expired" if error.expired else "token-invalid"
+        code = "token-expired" if error.expired else "token-revoked" if error.revoked else "token-invalid"
         raise Unauthorized(error.description, code=code, fields=[field])

@@ -1,0 +1,61 @@
+"""Bodies of requests to the admin listener: small, and JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.internet.interfaces import IConsumer
+from zope.interface import implementer
+
+from apigw.errors import ClientError
+from apigw.messages import Exchange, field_value
+from apigw.stages.body_limit import BodyLimit
+
+MAX_BODY = 65536
+"""Bytes."""
+
+
+_LIMIT = BodyLimit(MAX_BODY)
+
+
+@implementer(IConsumer)
+class _Collected:
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """All is taken as it comes."""
+
+    def unregisterProducer(self) -> None:
+        """The end."""
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+
+
+async def json_object(exchange: Exchange) -> dict[str, Any]:
+    """
+    The body of a request, an object.
+
+    Its type must be told: a browser asks for leave before a page of another origin may send JSON, which it gets
+    nowhere here, while it sends a form or text without asking.
+
+    :raises ClientError: it is something else.
+    :raises BodyTooLarge: it has more than :data:`MAX_BODY` bytes.
+    """
+    body = exchange.request.body
+    kind = field_value(exchange.request.fields, b"content-type") or b""
+    if kind.partition(b";")[0].strip().lower() != b"application/json":
+        raise ClientError("Send Content-Type: application/json.", status=415, code="unsupported-media-type")
+    collected = _Collected()
+    if body is not None:
+        _LIMIT.request(exchange)
+        await body.startProducing(collected)
+    try:
+        value = json.loads(collected.data)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise ClientError("The body is not a JSON object.", code="bad-json")
+    return value

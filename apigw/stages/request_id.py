@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from apigw.messages import Exchange, Response
+from apigw.messages import Exchange, Response, field_values
 from apigw.pipeline import Stage
 from apigw.policy.requestid import RequestIds, accept
 
@@ -25,13 +25,14 @@ class RequestId(Stage):
         self._targets: dict[str, bytes] = {}
 
     def request(self, exchange: Exchange) -> None:
-        request_id = correlation_id = None
-        for name, value in exchange.request.fields:
-            size = len(name)
-            if size == 12 and name.lower() == b"x-request-id":
-                request_id = request_id or accept(value)
-            elif size == 16 and name.lower() == b"x-correlation-id":
-                correlation_id = correlation_id or accept(value)
+        request = exchange.request
+        known = request.notes.get(self)
+        if known is None:
+            known = request.notes[self] = (
+                next(filter(None, map(accept, field_values(request.fields, b"x-request-id"))), None),
+                next(filter(None, map(accept, field_values(request.fields, b"x-correlation-id"))), None),
+            )
+        request_id, correlation_id = known
         exchange.id = request_id or self._ids.new()
         exchange.correlation_id = correlation_id or exchange.id
         exchange.id_lines = b"X-Request-Id: %b\r\nX-Correlation-Id: %b\r\n" % (exchange.id, exchange.correlation_id)

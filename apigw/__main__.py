@@ -90,7 +90,14 @@ def services(value: Mapping[str, Any]) -> str:
             health = "ejected" if peer["ejected"] else {None: "-", True: "ok", False: "unhealthy"}[peer["healthy"]]
             counts = (peer["active"], peer["busy"], peer["idle"], service["waiting"])
             rows.append((service["name"], peer["name"], health, peer["breaker"], *counts))
-    return table(("SERVICE", "PEER", "HEALTH", "BREAKER", "ACTIVE", "BUSY", "IDLE", "QUEUE"), rows)
+    text = table(("SERVICE", "PEER", "HEALTH", "BREAKER", "ACTIVE", "BUSY", "IDLE", "QUEUE"), rows)
+    troubles = [
+        (service["name"], source["name"], source["error"])
+        for service in value["services"]
+        for source in service["sources"]
+        if source["failing"]
+    ]
+    return "\n".join([text, "", table(("SERVICE", "SOURCE", "FAILS"), troubles)]) if troubles else text
 
 
 COMMANDS = {

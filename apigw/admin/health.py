@@ -42,7 +42,17 @@ def told(service: ServiceState) -> dict[str, object]:
 def whole(service: ServiceState) -> dict[str, object]:
     """What operators may know of a service."""
     peers = [asdict(peer, recurse=False) | {"usable": peer.usable} for peer in service.peers]
-    return {"name": service.name, "status": service.status, "waiting": service.waiting, "peers": peers}
+    return {
+        "name": service.name,
+        "status": service.status,
+        "waiting": service.waiting,
+        "queued": service.queued,
+        "queue_refused": service.refused,
+        "retries": service.retries,
+        "retries_declined": service.declined,
+        "peers": peers,
+        "sources": [asdict(source, recurse=False) for source in service.sources],
+    }
 
 
 class Health:

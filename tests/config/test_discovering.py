@@ -8,6 +8,7 @@ from apigw.config import ConfigErrors
 from apigw.config.discovering import ACCOUNT, NAME_SERVERS
 from apigw.config.kind import RowError
 from apigw.config.loader import loads
+from tests.examples import ini_examples
 
 REGISTRY = "[discovery]\nurl = http://system/api/discovery/services\n"
 
@@ -101,3 +102,14 @@ def test_the_registry_has_to_be_somewhere():
 def test_a_registry_that_is_wrong_is_told_once():
     [problem] = problems("[discovery]\nurl = registry\n[service:user]\nurls = registry:user\n")
     assert problem.startswith("f:2: [discovery] url: 'registry' is not a URL")
+
+
+def test_the_example_of_the_documentation():
+    [text] = ini_examples("stages/discovery.md")
+    config = loads(text, "f", {})
+    assert [peer.url for service in config.services for peer in service.urls] == [
+        "http://user.internal:9001",
+        "srv+http://_music._tcp.internal",
+        "kubernetes://shop/ai:http",
+        "registry:mail",
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from math import inf
 from random import Random
@@ -59,8 +59,9 @@ class UpstreamBuilder:
         self._checking = False
         self._creator = lru_cache(MAX_CREATORS)(_creator)
         self.watches: list[Watch] = []
+        self._registries: dict[Upstream, Registry] = {}
         self._watches_of: dict[Upstream, list[Watch]] = {}
-        self._budgets: dict[str, RetryBudget] = {}
+        self._budgets: dict[tuple[str, float], RetryBudget] = {}
         self._counts: dict[str, RetryCounts] = {}
         self.demos: dict[str, DemoService] = {}
         self._demo_ports: dict[str, int] = {}
@@ -79,11 +80,12 @@ class UpstreamBuilder:
         upstream = Upstream(
             service.name, group, self._reactor, self._seconds, service.max_queue, service.queue_timeout, outliers
         )
-        addresses = [(address, False) for address in service.urls]
-        addresses += [(address, True) for address in service.backup_urls]
-        fixed = [self.peer(upstream, service, one, backup) for one, backup in addresses if not one.discovered]
-        registry = Registry(upstream, fixed, partial(self._found, upstream, service), self._dropped)
-        for one, backup in addresses:
+        every = addresses(service)
+        fixed = [self.peer(upstream, service, one, backup) for one, backup in every if not one.discovered]
+        registry = self._registries[upstream] = Registry(
+            upstream, fixed, partial(self._found, upstream, service), self._dropped
+        )
+        for one, backup in every:
             if one.discovered:
                 source = self._sources.source(one, backup)
                 changed = partial(registry.changed, source)
@@ -102,6 +104,45 @@ class UpstreamBuilder:
         """How a service is at this moment."""
         name = upstream.name
         return service_state(upstream, self._counts.get(name, RetryCounts()), self._watches_of.get(upstream, ()))
+
+    def watches_of(self, upstream: Upstream) -> Sequence[Watch]:
+        """What finds its peers."""
+        return self._watches_of.get(upstream, ())
+
+    def rediscover(self, discovery: DiscoverySection) -> None:
+        """Find the peers of upstreams that are made from now on in another way."""
+        self._sources = SourceBuilder(self._reactor, self._seconds, discovery)
+
+    def revise(self, upstream: Upstream, service: ServiceSection) -> None:
+        """Let an upstream have the addresses that ``service`` has now; a peer that stays is as it was."""
+        there = {(peer.label, peer.origin, peer.candidate.backup): peer for peer in self._registries[upstream].fixed}
+        peers = []
+        for address, backup in addresses(service):
+            if not address.discovered:
+                origin = b"%b://%b" % (b"https" if address.scheme == "https" else b"http", address.authority.encode())
+                peer = there.pop((address.label, origin, backup), None)
+                if peer is None:
+                    peer = self.peer(upstream, service, address, backup)
+                    if self._checking and peer in self._checks:
+                        self._checks[peer].start()
+                peer.candidate.weight = address.weight
+                peers.append(peer)
+        self._registries[upstream].fix(peers)
+
+    def begin(self, upstream: Upstream) -> None:
+        """Start the checks of an upstream that was made while others were in use."""
+        for peer in upstream.peers:
+            if self._checking and peer in self._checks:
+                self._checks[peer].start()
+
+    def forget(self, upstream: Upstream) -> None:
+        """It gets no more requests: those under way end as they would."""
+        upstream.close()
+        for peer in upstream.peers:
+            self._dropped(peer)
+        self._registries.pop(upstream)
+        for watch in self._watches_of.pop(upstream, ()):
+            self.watches.remove(watch)
 
     def start_checks(self) -> None:
         """Of peers that there are, and from now on of each that is found."""
@@ -131,7 +172,7 @@ class UpstreamBuilder:
     def retries(self, service: ServiceSection) -> Retries:
         """The retries of one route to ``service``; all routes to it share a budget."""
         own = service.retry
-        budget = self._budgets.setdefault(service.name, RetryBudget(own.budget))
+        budget = self._budgets.setdefault((service.name, own.budget), RetryBudget(own.budget))
         chosen = policy(own.attempts, own.on, own.methods, *own.backoff)
         counts = self._counts.setdefault(service.name, RetryCounts())
         return Retries(chosen, budget, self._reactor, self._seconds, self._chance, counts)
@@ -194,6 +235,11 @@ class UpstreamBuilder:
             demo = self.demos[name] = DemoService(self._reactor, name)
             self._demo_ports[name] = demo.listen()
         return self._demo_ports[name]
+
+
+def addresses(service: ServiceSection) -> list[tuple[PeerAddress, bool]]:
+    """All that the section has, and whether it is for backup."""
+    return [*((one, False) for one in service.urls), *((one, True) for one in service.backup_urls)]
 
 
 def _creator(host: str, settings: ServiceTls) -> IOpenSSLClientConnectionCreator:

@@ -38,6 +38,15 @@ def test_a_signed_identity_is_believed_for_five_minutes() -> None:
             verify(given_, SECRET, now)
 
 
+def test_claims_as_fields() -> None:
+    claims = {"sub": "u1", "scope": "read write", "a": {"b": "\u00fc"}, "n": 1.5, "t": [1, "x", {}], "bad": "a\r\nB: c"}
+    chosen = [(b"X-B", "a.b"), (b"X-N", "n"), (b"X-T", "t"), (b"X-Bad", "bad"), (b"X-None", "none"), (b"X-A", "a")]
+    lines = identity_lines(principal(claims, ClaimPaths()), b"", NOW, chosen)
+    assert lines == (
+        b"X-User-Id: u1\r\nX-User-Role: \r\nX-User-Scopes: read write\r\nX-B: \xc3\xbc\r\nX-N: 1.5\r\nX-T: 1,x\r\n"
+    )
+
+
 def test_guests() -> None:
     assert verify({"Host": "h"}, SECRET, NOW) is None
     assert fields("u1", [])["X-User-Role"] == ""

@@ -44,6 +44,7 @@ from apigw.config.origins import ALLOWED_FIELDS, ALLOWED_METHODS, FIELD_NAMES, O
 from apigw.config.problems import Origin
 from apigw.config.retrying import BACKOFF, RETRY_METHODS, RETRY_ON
 from apigw.config.secrets import SECRET_FILE, SECRET_VARIABLE, Secret
+from apigw.config.sending import ServiceAdaptive, ServiceHedge, ServiceSticky
 from apigw.config.secure import REDIRECT, STRICT_TRANSPORT
 from apigw.config.tokens import ROLES, SCOPES, IdentitySection, IssuerSection, JwtSection, RevocationSection
 from apigw.config.units import (
@@ -67,6 +68,9 @@ MIN_TOKEN = 16
 
 TOKEN68 = re.compile(rb"[A-Za-z0-9._~+/-]+=*").fullmatch
 """What follows ``Bearer`` (RFC 6750 section 2.1)."""
+
+CREDENTIALS = re.compile(rb"[A-Za-z][A-Za-z0-9-]* [ -~]+").fullmatch
+"""The value of an Authorization field (RFC 9110 section 11.6.2)."""
 
 CLIENT_AUTH = choice("none", "optional", "required")
 
@@ -484,6 +488,21 @@ class ServiceSection:
         help="Send `X-Client-Cert-Subject` (RFC 4514) and `X-Client-Cert-Fingerprint` (SHA-256, hexadecimal) of the"
         " certificate that the client has shown.",
     )
+    authorization: str = option(
+        choice("pass", "drop", "replace"),
+        default="pass",
+        help="What the service gets of the client's `Authorization`: all of it, nothing, or the gateway's own.",
+    )
+    authorization_env: Secret | None = option(
+        SECRET_VARIABLE,
+        default=None,
+        unset="none",
+        example="USER_SERVICE_AUTHORIZATION",
+        help="Holds the gateway's own, with its scheme: `Basic ...` or `Bearer ...`.",
+    )
+    authorization_file: Secret | None = option(
+        SECRET_FILE, default=None, unset="none", example="/etc/apigw/user-authorization", help="The same, from a file."
+    )
     max_connections: int = option(integer(1, 65535), default=100, help="Connections to each peer.")
     max_queue: int = option(
         integer(0, 1_000_000), default=200, help="Requests that wait for a connection; 503 for one more."
@@ -497,7 +516,31 @@ class ServiceSection:
     breaker: ServiceBreaker = group(ServiceBreaker)
     health: ServiceHealth = group(ServiceHealth)
     outlier: ServiceOutlier = group(ServiceOutlier)
+    sticky: ServiceSticky = group(ServiceSticky)
+    hedge: ServiceHedge = group(ServiceHedge)
+    adaptive: ServiceAdaptive = group(ServiceAdaptive)
     tls: ServiceTls = group(ServiceTls)
+
+    @property
+    def own_authorization(self) -> Secret | None:
+        """What replaces the client's."""
+        return self.authorization_env or self.authorization_file
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """:return: keys and messages."""
+        own = self.own_authorization
+        key = "authorization_file" if self.authorization_env is None else "authorization_env"
+        if self.authorization_env is not None and self.authorization_file is not None:
+            yield "authorization_file", "authorization_env is there too, keep one of the two"
+        elif self.authorization == "replace" and own is None:
+            yield "authorization", "replace needs to know by what, write authorization_env or authorization_file"
+        elif self.authorization != "replace" and own is not None:
+            yield key, "is of no use without authorization = replace, add that"
+        elif own is not None and not CREDENTIALS(own.value):
+            yield key, "has no scheme and credentials, write for example: Bearer ..."
+        yield from self.sticky.problems()
+        yield from self.hedge.problems()
+        yield from self.adaptive.problems()
 
 
 @frozen(kw_only=True)
@@ -551,6 +594,11 @@ class RouteSection:
         help="What replaces the part of the path that `path` matches; what follows that part is kept.",
     )
     timeout: RouteTimeouts = group(RouteTimeouts)
+    priority: str = option(
+        choice("high", "normal", "low"),
+        default="normal",
+        help="Who is refused first where a service is at its `adaptive.limit`.",
+    )
     max_body: int | None = option(
         SIZE,
         default=None,

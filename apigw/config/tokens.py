@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
+from apigw.config.claim_fields import CLAIM_FIELDS, ClaimField
 from apigw.config.files import absolute, read
 from apigw.config.kind import Kind, choice, list_of
 from apigw.config.option import Variable, group, option
@@ -329,6 +330,14 @@ class IdentitySection:
     )
     secret_file: Secret | None = option(
         SECRET_FILE, default=None, unset="none", example="/etc/apigw/service-secret", help="The same, from a file."
+    )
+    claims: tuple[ClaimField, ...] = option(
+        CLAIM_FIELDS,
+        default=(),
+        unset="none",
+        example="X-User-Email: email, X-Tenant: org.id",
+        help="Claims that services get as fields, without a signature; what a client sends under these names they"
+        " never get.",
     )
 
     @property

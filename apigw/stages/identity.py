@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from apigw.messages import Exchange
 from apigw.pipeline import Stage
@@ -16,11 +16,13 @@ class Identity(Stage):
     """
     :param secret: to sign with, empty for no signature.
     :param now: wall-clock seconds.
+    :param chosen: names of fields, and the claims that they have.
     """
 
-    def __init__(self, secret: bytes, now: Callable[[], float]) -> None:
+    def __init__(self, secret: bytes, now: Callable[[], float], chosen: Sequence[tuple[bytes, str]] = ()) -> None:
         self._secret = secret
         self._now = now
+        self._chosen = chosen
 
     def request(self, exchange: Exchange) -> None:
         who = exchange.identity
@@ -30,5 +32,5 @@ class Identity(Stage):
         now = self._now()
         known = notes.get(self)
         if known is None or known[0] is not who or not 0.0 <= now - known[1] < SIGNED_FOR:
-            known = notes[self] = (who, now, identity_lines(who, self._secret, now))
+            known = notes[self] = (who, now, identity_lines(who, self._secret, now, self._chosen))
         exchange.lines += known[2]

@@ -7,6 +7,7 @@ import pytest
 from apigw.config.display import show
 from apigw.config.loader import loads
 from apigw.config.problems import ConfigErrors
+from tests.examples import ini_examples
 from tests.tokens import SECRET, jwk, key_set, public_pem
 
 SERVICE = "[service:user]\nurls = http://a\n[route:users]\npath = /\nservice = user\n"
@@ -109,3 +110,28 @@ def test_urls_that_are_none(url: str) -> None:
 def test_a_token_in_the_query_and_all_of_it_in_the_log() -> None:
     text = "[gateway]\nlog_query = full\n[jwt]\njwks_url = https://a/k\ntoken.query = t\n"
     assert "[jwt] token.query: would stand in the log" in problems(text)[0]
+
+
+def test_what_replaces_authorization(tmp_path: Path) -> None:
+    def wrong(text: str, **environ: str) -> str:
+        with pytest.raises(ConfigErrors) as caught:
+            loads("[service:user]\nurls = http://a\n" + text, "f", environ)
+        return str(caught.value).partition(": ")[2]
+
+    assert "authorization: replace needs to know by what" in wrong("authorization = replace\n")
+    assert "authorization_env: is of no use" in wrong("authorization_env = A\n", A="Basic eA==")
+    assert "has no scheme" in wrong("authorization = replace\nauthorization_env = A\n", A="secret-alone")
+    assert "secret-alone" not in wrong("authorization = replace\nauthorization_env = A\n", A="secret-alone")
+    assert "has no scheme" in wrong("authorization = replace\nauthorization_env = A\n", A="Basic a\nB: c")
+    file = tmp_path / "authorization"
+    file.write_text("Bearer x")
+    both = f"authorization = replace\nauthorization_env = A\nauthorization_file = {file}\n"
+    assert "keep one of the two" in wrong(both, A="Basic eA==")
+
+
+def test_the_example_of_fields() -> None:
+    example = ini_examples("stages/jwt.md")[-1]
+    config = loads(example, "f", {"BILLING_AUTHORIZATION": "Basic eA=="})
+    assert config.identity is not None
+    assert [str(field) for field in config.identity.claims] == ["X-User-Email: email", "X-Tenant: org.id"]
+    assert "eA==" not in show(config)

@@ -19,12 +19,15 @@ LAYERS = (
     {"config", "body", "identity"},
     {"messages"},
     {"routing", "pipeline"},
-    {"finder", "stages", "keys", "upstream", "telemetry", "extension"},
+    {"finder", "stages", "keys", "state", "upstream", "telemetry", "extension"},
     {"core"},
     {"routes"},
     {"web", "admin"},
     {"sources"},
     {"upstreams", "edge"},
+    {"sockets", "reload"},
+    {"wiring"},
+    {"doors"},
     {"service"},
     {"tap", "__main__"},
 )
@@ -36,7 +39,7 @@ ONLY = {
     "demo": set(),
     "config": {"policy", "errors"},
     "identity": set(),
-    "tap": {"__init__", "config", "service"},
+    "tap": {"__init__", "config", "service", "sockets"},
     "__main__": {"__init__", "config"},
 }
 """What is allowed less than its line."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 CAPACITY = 100_000
 """Keys kept in memory: some 15 MiB."""
 
-_CLOSE = 1e-6
+CLOSE = 1e-6
 """Seconds by which a request may be too early, for sums of floats aren't exact."""
 
 
@@ -105,7 +105,7 @@ class LocalQuotas:
             due += cost * quota.interval
             after.append(due)
             late = due - now - quota.window
-            if late > _CLOSE:
+            if late > CLOSE:
                 if cost > quota.burst:
                     raise ValueError(f"a cost of {cost} is more than a burst of {quota.burst}")
                 if late > wait:
@@ -117,7 +117,7 @@ class LocalQuotas:
             whole_at[key] = due
             whole_at.move_to_end(key)
             reset = due - now
-            standings.append(Standing(quota, int((quota.window - reset + _CLOSE) / quota.interval), reset))
+            standings.append(Standing(quota, int((quota.window - reset + CLOSE) / quota.interval), reset))
         while len(whole_at) > self._capacity:
             whole_at.popitem(last=False)
         return Verdict(0.0, None, tuple(standings))
@@ -129,6 +129,6 @@ class LocalQuotas:
             reset = max(self._whole_at.get(key, now) - now, 0.0)
             if reset:
                 self._whole_at.move_to_end(key)
-            remaining = max(int((quota.window - reset + _CLOSE) / quota.interval), 0)
+            remaining = max(int((quota.window - reset + CLOSE) / quota.interval), 0)
             standings.append(Standing(quota, remaining, reset))
         return tuple(standings)

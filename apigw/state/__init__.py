@@ -1,0 +1,1 @@
+"""Counts and answers that outlive one request: in this process, shared on a machine, or across machines."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 
 from apigw.config import GatewayConfig
@@ -11,13 +12,14 @@ from apigw.config.units import Rate
 from apigw.dates import HttpDate
 from apigw.pipeline import Stage
 from apigw.policy.cors import Cors
-from apigw.policy.gcra import LocalQuotas, Quota
+from apigw.policy.gcra import CAPACITY, LocalQuotas, Quota
 from apigw.policy.ip_lists import IpLists, Network, Networks
 from apigw.policy.limit_fields import draft
 from apigw.policy.security_headers import OFF, SecurityHeaders
 from apigw.stages.cors import CrossOrigin
 from apigw.stages.limits import AddressLimit, Allowance, CallerLimit, LimitFields, QuotaStore, legacy_lines
 from apigw.stages.security import AddressLists, Closed, ResponseHeaders
+from apigw.state.shared import SharedMemory
 
 
 class Edge:
@@ -26,19 +28,31 @@ class Edge:
 
     :param seconds: a clock that doesn't jump.
     :param epoch: seconds since 1970.
+    :param before: of the configuration before, whose quotas go on where they fit.
     """
 
     def __init__(
-        self, config: GatewayConfig, date: HttpDate, seconds: Callable[[], float], epoch: Callable[[], float]
+        self,
+        config: GatewayConfig,
+        date: HttpDate,
+        seconds: Callable[[], float],
+        epoch: Callable[[], float],
+        before: Edge | None = None,
     ) -> None:
         self._config = config
         self._date = date
         self._seconds = seconds
         self._epoch = epoch
         limits = config.limits
-        self._store: QuotaStore = LocalQuotas() if limits is None else LocalQuotas(limits.keys)
+        self._keys = CAPACITY if limits is None else limits.keys
+        self._shared: SharedMemory | None = SharedMemory.passed(os.environ) if before is None else before._shared
+        same = before is not None and (self._shared is not None or before._keys == self._keys)
+        self._store: QuotaStore = before._store if before is not None and same else self._quotas()
         self._exempt = Networks(() if limits is None else limits.exempt)
         self._exempt_users = frozenset(() if limits is None else limits.exempt_users)
+
+    def _quotas(self) -> QuotaStore:
+        return LocalQuotas(self._keys) if self._shared is None else self._shared.zone()
 
     # -- for all exchanges ---------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Condition, Thread
 from time import monotonic
@@ -52,6 +52,7 @@ class Gateway:
 
     :param config: the text of its INI file; None for the environment alone.
     :param listeners: how many listeners to wait for.
+    :param descriptors: open ones that it gets, by the same numbers.
 
     :ivar ports: of its listeners, by name.
     :ivar output: lines that it wrote, but for those of the access log.
@@ -65,6 +66,7 @@ class Gateway:
         *,
         environ: Mapping[str, str] | None = None,
         listeners: int = 1,
+        descriptors: Sequence[int] = (),
     ) -> None:
         self.directory = directory
         arguments = ["-n", "--pidfile=", "apigw"]
@@ -76,6 +78,7 @@ class Gateway:
         self.logged: list[dict[str, Any]] = []
         self._changed = Condition()
         self._ended = False
+        self._killed = False
         self._process = subprocess.Popen(
             [TWISTD, *arguments],
             cwd=directory,
@@ -84,6 +87,7 @@ class Gateway:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            pass_fds=descriptors,
         )
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -162,6 +166,12 @@ class Gateway:
         self._reader.join(max(0.0, BOUND - (monotonic() - started)))
         return status
 
+    def kill(self) -> None:
+        """End it as a crash would: at once, and nothing of it is told."""
+        self._process.kill()
+        self._process.wait()
+        self._killed = True
+
     def stop(self) -> None:
         """End it as an operator would, and see that it ends well."""
         if self._process.poll() is None:
@@ -185,7 +195,7 @@ class Gateway:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
+        if kind is None and not self._killed:
             self.stop()
         else:
             self._reap()

@@ -38,6 +38,7 @@ class Options(usage.Options):
         if self["show"] and not self["check"]:
             raise usage.UsageError("--show goes with --check")
         try:
+            self.path = None if self["config"] is None else os.path.abspath(self["config"])  # noqa: PTH100 (or links)
             self.loaded = load(self["config"], os.environ)
         except ConfigErrors as errors:
             print(errors, file=sys.stderr)
@@ -51,10 +52,11 @@ def makeService(options: Options) -> IService:
     """The tree of services for ``options.loaded``."""
     from twisted.internet import reactor
 
-    from apigw.service import CannotStart, Gateway
+    from apigw.service import CannotStart, Gateway, Source
+    from apigw.sockets import Sockets
 
     try:
-        return Gateway(options.loaded, reactor)
+        return Gateway(options.loaded, reactor, Source(options.path, os.environ), Sockets(os.environ))
     except CannotStart as error:
         print(error, file=sys.stderr)
         sys.exit(1)

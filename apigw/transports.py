@@ -8,6 +8,7 @@ stock path for what the kernel doesn't take.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable
 from typing import Any
 
@@ -103,9 +104,33 @@ def connect_unix(reactor: Any, path: str, factory: Any, timeout: float) -> IConn
     return connector
 
 
-def accept_promptly(port: IListeningPort) -> None:
-    """Let a listening port that a server endpoint has made accept with these transports; TLS ports are left alone."""
-    if type(port) is tcp.Port:
-        port.transport = PromptServer
-    elif type(port) is unix.Port:
+class _AdoptedUnixPort(unix.Port):
+    """A listening UNIX socket that was bound by somebody else, who also removes it."""
+
+    def startListening(self) -> None:
+        tcp._reservedFD.reserve()
+        assert self.factory is not None
+        assert self._preexistingSocket is not None
+        self.factory.doStart()
+        self.socket, self._preexistingSocket = self._preexistingSocket, None
+        self.connected = True
+        self.fileno = self.socket.fileno  # type: ignore[method-assign]
+        self.numberAccepts = 1
+        self._shouldShutdown = False
+        self.startReading()
+
+    def connectionLost(self, reason: Any) -> None:
+        tcp.Port.connectionLost(self, reason)
+
+
+def listen(reactor: Any, listening: socket.socket, factory: Any) -> IListeningPort:
+    """Accept from a socket that listens and doesn't block; the port has a duplicate of it."""
+    port: Any
+    if listening.family == socket.AF_UNIX:
+        port = _AdoptedUnixPort._fromListeningDescriptor(reactor, listening.fileno(), factory)
         port.transport = PromptUnixServer
+    else:
+        port = tcp.Port._fromListeningDescriptor(reactor, listening.fileno(), listening.family, factory)
+        port.transport = PromptServer
+    port.startListening()
+    return port  # type: ignore[no-any-return]

@@ -19,24 +19,33 @@ from apigw.config.addresses import PeerAddress
 from apigw.config.discovering import DiscoverySection
 from apigw.config.model import ServiceSection, ServiceTls
 from apigw.demo import DemoService
+from apigw.policy.adaptive import HIGH, LOW, NORMAL, AdaptiveLimit, AdaptivePolicy
 from apigw.policy.balance import Group
 from apigw.policy.breaker import Breaker, BreakerPolicy
 from apigw.policy.health import HealthPolicy
+from apigw.policy.hedge import Hedge, HedgePolicy
 from apigw.policy.outlier import OutlierPolicy
-from apigw.policy.retry import policy
+from apigw.policy.retry import RetryPolicy, policy
 from apigw.policy.retry_budget import RetryBudget
+from apigw.policy.sticky import Sticky
 from apigw.sources import SourceBuilder
 from apigw.telemetry.upstreams import ServiceState
 from apigw.upstream import dial
+from apigw.upstream.adaptive import Adaptive
 from apigw.upstream.discovery.source import Found, Source
 from apigw.upstream.discovery.watch import Changed, Watch
 from apigw.upstream.health import CheckSettings, HealthCheck
+from apigw.upstream.hedged import Hedged
 from apigw.upstream.peer import Peer
 from apigw.upstream.pool import Pool, PoolSettings
 from apigw.upstream.registry import Registry
 from apigw.upstream.retries import Retries, RetryCounts
+from apigw.upstream.send import Send
+from apigw.upstream.sticky import StickyPeers
 from apigw.upstream.tls import client_creator
 from apigw.upstream.upstream import Upstream
+
+PRIORITIES = {"high": HIGH, "normal": NORMAL, "low": LOW}
 
 MAX_CREATORS = 256
 """Ways to verify peers, by name, that are kept: to read the system's authorities takes some 10 ms."""
@@ -61,6 +70,8 @@ class UpstreamBuilder:
         self.watches: list[Watch] = []
         self._registries: dict[Upstream, Registry] = {}
         self._watches_of: dict[Upstream, list[Watch]] = {}
+        self._limits: dict[Upstream, AdaptiveLimit] = {}
+        self._hedges: dict[Upstream, Hedge] = {}
         self._budgets: dict[tuple[str, float], RetryBudget] = {}
         self._counts: dict[str, RetryCounts] = {}
         self.demos: dict[str, DemoService] = {}
@@ -78,7 +89,14 @@ class UpstreamBuilder:
             max_ejected=service.outlier.max_ejected,
         )
         upstream = Upstream(
-            service.name, group, self._reactor, self._seconds, service.max_queue, service.queue_timeout, outliers
+            service.name,
+            group,
+            self._reactor,
+            self._seconds,
+            service.max_queue,
+            service.queue_timeout,
+            outliers,
+            _sticky(service),
         )
         every = addresses(service)
         fixed = [self.peer(upstream, service, one, backup) for one, backup in every if not one.discovered]
@@ -141,8 +159,12 @@ class UpstreamBuilder:
         for peer in upstream.peers:
             self._dropped(peer)
         self._registries.pop(upstream)
+        self._limits.pop(upstream, None)
+        self._hedges.pop(upstream, None)
         for watch in self._watches_of.pop(upstream, ()):
             self.watches.remove(watch)
+            if watch.parent is not None:
+                watch.disownServiceParent()
 
     def start_checks(self) -> None:
         """Of peers that there are, and from now on of each that is found."""
@@ -169,13 +191,44 @@ class UpstreamBuilder:
         if check is not None:
             check.stop()
 
+    def send(self, upstream: Upstream, service: ServiceSection, priority: str = "normal") -> Send:
+        """What gets the answers for a route to ``service``."""
+        send: Send = upstream.request
+        own = service.adaptive
+        if own.limit is not None:
+            limit = self._limits.get(upstream)
+            if limit is None:
+                bounds = AdaptivePolicy(
+                    initial=own.limit, lowest=own.lowest, highest=own.highest, tolerance=1.0 + own.tolerance
+                )
+                limit = self._limits[upstream] = AdaptiveLimit(bounds)
+            send = Adaptive(send, limit, PRIORITIES[priority], self._seconds)
+        if service.hedge.after is not None:
+            hedge = self._hedges.get(upstream)
+            if hedge is None:
+                when = HedgePolicy(service.hedge.after, service.hedge.samples, service.hedge.shortest)
+                hedge = self._hedges[upstream] = Hedge(when)
+            methods = self._retry_policy(service).methods
+            budget, counts = self._budget(service), self._retry_counts(service)
+            send = Hedged(send, upstream, hedge, budget, counts, methods, self._reactor, self._seconds)
+        return send
+
     def retries(self, service: ServiceSection) -> Retries:
         """The retries of one route to ``service``; all routes to it share a budget."""
+        chosen, budget = self._retry_policy(service), self._budget(service)
+        return Retries(chosen, budget, self._reactor, self._seconds, self._chance, self._retry_counts(service))
+
+    @staticmethod
+    def _retry_policy(service: ServiceSection) -> RetryPolicy:
         own = service.retry
-        budget = self._budgets.setdefault((service.name, own.budget), RetryBudget(own.budget))
-        chosen = policy(own.attempts, own.on, own.methods, *own.backoff)
-        counts = self._counts.setdefault(service.name, RetryCounts())
-        return Retries(chosen, budget, self._reactor, self._seconds, self._chance, counts)
+        return policy(own.attempts, own.on, own.methods, *own.backoff)
+
+    def _budget(self, service: ServiceSection) -> RetryBudget:
+        share = service.retry.budget
+        return self._budgets.setdefault((service.name, share), RetryBudget(share))
+
+    def _retry_counts(self, service: ServiceSection) -> RetryCounts:
+        return self._counts.setdefault(service.name, RetryCounts())
 
     def peer(self, upstream: Upstream, service: ServiceSection, address: PeerAddress, backup: bool) -> Peer:
         """A peer of ``upstream`` that isn't in use yet."""
@@ -240,6 +293,14 @@ class UpstreamBuilder:
 def addresses(service: ServiceSection) -> list[tuple[PeerAddress, bool]]:
     """All that the section has, and whether it is for backup."""
     return [*((one, False) for one in service.urls), *((one, True) for one in service.backup_urls)]
+
+
+def _sticky(service: ServiceSection) -> StickyPeers | None:
+    own = service.sticky
+    if own.cookie is None:
+        return None
+    max_age = None if own.max_age is None else int(own.max_age)
+    return StickyPeers(Sticky(own.secret, service.name), own.cookie.encode(), max_age)
 
 
 def _creator(host: str, settings: ServiceTls) -> IOpenSSLClientConnectionCreator:

@@ -33,6 +33,9 @@ INSTEAD = {
     "https": "write tcp:PORT, and tls = yes",
 }
 
+BACKLOG = 1024
+"""Connections that wait to be accepted where nothing is said of it; nginx has 511, the kernel cuts at somaxconn."""
+
 WILDCARDS = ("", "0.0.0.0", "::")
 
 
@@ -44,6 +47,9 @@ class ListenEndpoint:
     :ivar port: 0 lets the kernel choose; None but for ``tcp`` and ``tcp6``.
     :ivar interface: address to listen on, empty for all of them.
     :ivar path: of a UNIX socket.
+    :ivar mode: of the same, such as 0o660.
+    :ivar backlog: connections that wait to be accepted.
+    :ivar inherited: with ``systemd`` its number from 0, or its name.
     """
 
     text: str = field(eq=True)
@@ -51,6 +57,9 @@ class ListenEndpoint:
     port: int | None = None
     interface: str = ""
     path: str = ""
+    mode: int = 0o666
+    backlog: int = BACKLOG
+    inherited: int | str = 0
 
     def __str__(self) -> str:
         return self.text
@@ -119,9 +128,9 @@ def parse_endpoint(text: str) -> ListenEndpoint:
             )
         if arguments["domain"] not in ("INET", "INET6", "UNIX"):
             raise ValueError(f"{arguments['domain']!r} is not a domain, write INET, INET6 or UNIX")
-        _number(arguments, "index", 0, 65535)
-        return ListenEndpoint(text, family)
-    _number(arguments, "backlog", 1, 65535)
+        index = _number(arguments, "index", 0, 65535)
+        return ListenEndpoint(text, family, inherited=arguments.get("name", index))
+    backlog = _number(arguments, "backlog", 1, 65535) if "backlog" in arguments else BACKLOG
     if family == "unix":
         path = arguments.get("address", "")
         if not path:
@@ -129,7 +138,8 @@ def parse_endpoint(text: str) -> ListenEndpoint:
         if not re.fullmatch("[0-7]{3,4}", arguments.get("mode", "666")):
             raise ValueError(f"mode {arguments['mode']!r} is not a file mode, such as 660")
         _number(arguments, "lockfile", 0, 1)
-        return ListenEndpoint(text, family, path=path)
+        mode = int(arguments.get("mode", "666"), 8)
+        return ListenEndpoint(text, family, path=path, mode=mode, backlog=backlog)
     if "port" not in arguments:
         raise ValueError(f"{text!r} has no port, write for example {family}:8080")
     port = _number(arguments, "port", 0, 65535)
@@ -139,7 +149,7 @@ def parse_endpoint(text: str) -> ListenEndpoint:
             interface = parse_host(f"[{interface}]" if ":" in interface else interface)
         except ValueError:
             raise ValueError(f"interface {interface!r} is not an address to listen on, such as 127.0.0.1") from None
-    return ListenEndpoint(text, family, port, interface)
+    return ListenEndpoint(text, family, port, interface, backlog=backlog)
 
 
 def _arguments(text: str, family: str, rest: list[tuple[str | None, str]]) -> dict[str, str]:

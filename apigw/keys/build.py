@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.ssl import platformTrust
 from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
 
-from apigw.config.tokens import JwtSection, RevocationSection, TokenIssuer
+from apigw.config.tokens import JwtSection, TokenIssuer
 from apigw.keys.authority import Authority
 from apigw.keys.issuer import FixedKeys, Issuer, KeySource, Rules
 from apigw.keys.remote import FETCH_TIMEOUT, RemoteKeys
@@ -31,16 +31,16 @@ class _Connections(HTTPConnectionPool):
 class Tokens:
     """
     :param sections: those that say where their keys are.
+    :param revocations: tokens that count no more.
 
     :ivar source: where requests have their token.
-    :ivar revocations: tokens that count no more.
     """
 
     def __init__(
         self,
         jwt: JwtSection | None,
         sections: Sequence[TokenIssuer],
-        revocation: RevocationSection,
+        revocations: Revocations,
         reactor: Any,
         now: Callable[[], float],
     ) -> None:
@@ -50,9 +50,8 @@ class Tokens:
         if jwt is not None:
             token = jwt.token
             self.source = TokenSource((token.cookie or "").encode(), (token.query or "").encode(), token.max_size)
-        self.revocations = Revocations(now, revocation.entries)
         issuers = [self._issuer(section) for section in sections]
-        self.authority = Authority(issuers, now, revocations=self.revocations)
+        self.authority = Authority(issuers, now, revocations=revocations)
 
     def start(self) -> None:
         """Fetch the keys that are published."""

@@ -11,6 +11,7 @@ import os
 import sys
 import syslog
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -41,6 +42,9 @@ class Target(Protocol):
     def reopen(self) -> None:
         """:raises OSError: the old one stays in use."""
 
+    def close(self) -> None:
+        """Nothing more is written to it."""
+
 
 class FileTarget:
     """
@@ -68,6 +72,10 @@ class FileTarget:
             os.close(self._fd)
             self._fd = fd
 
+    def close(self) -> None:
+        if self._path != "-":
+            os.close(self._fd)
+
 
 class SyslogTarget:
     """The local syslog daemon, facility ``daemon``."""
@@ -81,6 +89,9 @@ class SyslogTarget:
 
     def reopen(self) -> None:
         """The daemon keeps its own files."""
+
+    def close(self) -> None:
+        syslog.closelog()
 
 
 def target(where: str) -> Target:
@@ -137,6 +148,15 @@ class LineWriter:
         """Open the file anew after what was written so far: the old one was rotated away."""
         self._hand_over()
         self._queue.put(self._target.reopen)
+
+    def turn(self, target: Target) -> None:
+        """Write to another target what comes from now on."""
+        self._hand_over()
+        self._queue.put(partial(self._turn, target))
+
+    def _turn(self, target: Target) -> None:
+        before, self._target = self._target, target
+        before.close()
 
     def close(self) -> None:
         """Write what is left and end; waits for the disk, but not for ever."""

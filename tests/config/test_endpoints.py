@@ -22,7 +22,7 @@ def wrong(text):
         ("tcp:80:127.0.0.1", ListenEndpoint("tcp:80:127.0.0.1", "tcp", 80, "127.0.0.1")),
         (
             "tcp:9900:interface=127.0.0.1:backlog=4096",
-            ListenEndpoint("tcp:9900:interface=127.0.0.1:backlog=4096", "tcp", 9900, "127.0.0.1"),
+            ListenEndpoint("tcp:9900:interface=127.0.0.1:backlog=4096", "tcp", 9900, "127.0.0.1", backlog=4096),
         ),
         (r"tcp:80:interface=\:\:1", ListenEndpoint(r"tcp:80:interface=\:\:1", "tcp", 80, "::1")),
         ("tcp:80:interface=localhost", ListenEndpoint("tcp:80:interface=localhost", "tcp", 80, "localhost")),
@@ -31,7 +31,7 @@ def wrong(text):
         ("unix:/run/gw.sock", ListenEndpoint("unix:/run/gw.sock", "unix", path="/run/gw.sock")),
         (
             "unix:gw.sock:mode=660:lockfile=0",
-            ListenEndpoint("unix:gw.sock:mode=660:lockfile=0", "unix", path="gw.sock"),
+            ListenEndpoint("unix:gw.sock:mode=660:lockfile=0", "unix", path="gw.sock", mode=0o660),
         ),
     ],
 )
@@ -44,7 +44,8 @@ def test_endpoints_are_twisteds(text, endpoint):
 @pytest.mark.parametrize("text", ["systemd:domain=INET:index=0", "systemd:domain=UNIX:name=gw"])
 def test_sockets_of_systemd(text):
     # Twisted looks for the socket itself here, which is there only under systemd.
-    assert ENDPOINT.parse(text) == ListenEndpoint(text, "systemd")
+    inherited: int | str = "gw" if "name" in text else 0
+    assert ENDPOINT.parse(text) == ListenEndpoint(text, "systemd", inherited=inherited)
 
 
 @pytest.mark.parametrize(

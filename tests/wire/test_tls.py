@@ -419,12 +419,10 @@ def test_a_bad_certificate_is_not_taken(fresh):
     write(fresh.directory / "certificates" / "1.pem", b"rubbish")
     write(fresh.directory / "certificates" / "4.pem", other)
     fresh.gateway.signal(signal.SIGHUP)
-    fresh.gateway.wait(lambda: any("certificates: " in line for line in fresh.gateway.output))
-    told = [line for line in fresh.gateway.output if "not taken" in line]
-    assert len(told) == 1
-    assert "1.pem holds no certificate" in told[0]
+    fresh.gateway.wait(lambda: any("not reloaded" in line for line in fresh.gateway.output))
+    assert any("1.pem holds no certificate" in line for line in fresh.gateway.output)
     assert serial(fresh) == serials(fresh.a)[0]
-    assert serial(fresh, "b.example.com") == serials(other)[0]
+    assert serial(fresh, "b.example.com") != serials(other)[0]
 
 
 # -- to https -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,121 @@
+"""A new configuration for a running gateway: read whole, made ready beside the one in use, then swapped at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import monotonic, time
+from typing import Any, TypeVar
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from apigw.config import ConfigErrors, GatewayConfig
+from apigw.config.loader import Steps, loading, read_text
+from apigw.telemetry.reloads import Reloads
+
+T = TypeVar("T")
+
+SLICE = 0.002
+"""Seconds of work between two rests, in which requests get their turn."""
+
+Commit = Callable[[], None]
+Prepare = Callable[[GatewayConfig], Steps[Commit]]
+
+
+class CannotStart(Exception):
+    """The gateway can't run as configured; one line says why."""
+
+
+@frozen
+class Source:
+    """
+    Where the configuration comes from.
+
+    :ivar path: of the INI file; None for the environment alone.
+    """
+
+    path: str | None
+    environ: Mapping[str, str]
+
+    def text(self) -> str:
+        """:raises ConfigErrors: the file can't be read."""
+        return "" if self.path is None else read_text(self.path)
+
+    def loading(self, text: str) -> Steps[GatewayConfig]:
+        """:raises ConfigErrors: something is wrong."""
+        return loading(text, self.path or "", self.environ)
+
+
+async def in_turns(steps: Steps[T], clock: Any) -> T:
+    """Take all steps, and let the reactor have its turn every :data:`SLICE` seconds."""
+    until = monotonic() + SLICE
+    try:
+        while True:
+            next(steps)
+            if monotonic() >= until:
+                await deferLater(clock, 0.0)
+                until = monotonic() + SLICE
+    except StopIteration as end:
+        made: T = end.value
+        return made
+
+
+class Reload:
+    """
+    Reloads of one gateway, one at a time.
+
+    :param prepare: makes all that a configuration needs, and changes nothing; what it returns swaps, and can't fail.
+        Raises :class:`CannotStart` where the configuration can't be used, having taken back what it did.
+    :param told: takes down how each ended.
+    """
+
+    _log = Logger()
+
+    def __init__(self, source: Source, prepare: Prepare, clock: Any, told: Reloads) -> None:
+        self.source = source
+        self._prepare = prepare
+        self._clock = clock
+        self._told = told
+        self._one = DeferredLock()
+
+    def __call__(self) -> Deferred[bool]:
+        """
+        Take the configuration that there is now.
+
+        :return: whether it is in force; else all is as it was, and the reason is logged and kept.
+        """
+        return self._one.run(lambda: Deferred.fromCoroutine(self._reload()))
+
+    async def _reload(self) -> bool:
+        begun = monotonic()
+        try:
+            commit = await self.prepare(self.source.text())
+        except (ConfigErrors, CannotStart) as wrong:
+            self.refused(str(wrong))
+            return False
+        except Exception as failed:
+            self._log.failure("reload")
+            self.refused(f"{type(failed).__name__}: {failed}")
+            return False
+        commit()
+        self.done(monotonic() - begun)
+        return True
+
+    async def prepare(self, text: str) -> Commit:
+        """
+        :raises ConfigErrors: :raises CannotStart: nothing has changed.
+        """
+        config = await in_turns(self.source.loading(text), self._clock)
+        return await in_turns(self._prepare(config), self._clock)
+
+    def done(self, seconds: float) -> None:
+        """A new configuration is in force."""
+        self._told.ended(time(), "")
+        self._log.info("reloaded in {ms} ms", ms=round(seconds * 1000.0))
+
+    def refused(self, reason: str) -> None:
+        """The one before stays in force."""
+        self._told.ended(time(), reason)
+        self._log.warn("not reloaded, the configuration stays as it was: {reason}", reason=reason)

@@ -1,0 +1,540 @@
+"""From one configuration to all that answers requests by it: services, stages, routes, the admin listener's places."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import evolve, frozen
+from OpenSSL.crypto import Error as SslError
+
+from apigw import __version__
+from apigw.admin.access import AdminAccess, AdminOnly
+from apigw.admin.api import AdminApi
+from apigw.admin.forward_auth import ForwardAuth
+from apigw.admin.health import READ, Health, Version
+from apigw.admin.reload import PATH as RELOAD_PATH
+from apigw.admin.reload import ReloadApi
+from apigw.admin.revocations import PATH as REVOCATIONS_PATH
+from apigw.admin.revocations import RevocationsApi
+from apigw.admin.scrape import Scrape
+from apigw.admin.session import Session
+from apigw.config import GatewayConfig
+from apigw.config.certificates import stamp
+from apigw.config.files import absolute
+from apigw.config.loader import SOME, Steps
+from apigw.config.model import RouteSection, ServiceRetry, ServiceSection
+from apigw.core import GatewayCore
+from apigw.dates import HttpDate
+from apigw.edge import Edge
+from apigw.finder import ProxyRoutes, refuse
+from apigw.keys.key_file import KeyFile
+from apigw.messages import Response, Timeouts
+from apigw.pipeline import Route, Stage
+from apigw.policy import redact
+from apigw.policy.cors import Cors
+from apigw.policy.forwarded import Forwarding
+from apigw.policy.outgoing import Outgoing
+from apigw.policy.paths import Rewrite
+from apigw.policy.requestid import RequestIds
+from apigw.policy.revocations import Revocations
+from apigw.reload import CannotStart
+from apigw.routes import GatewayRoutes, Place
+from apigw.routing import RouteMatch, RouteTable
+from apigw.stages.access_log import AccessLog
+from apigw.stages.api_key import ApiKey
+from apigw.stages.body_limit import BodyLimit
+from apigw.stages.client_certificate import CertificateFields, ClientAuthChecked
+from apigw.stages.cross_site import CrossSite
+from apigw.stages.identity import Identity
+from apigw.stages.jwt import Jwt
+from apigw.stages.metrics import Metrics
+from apigw.stages.origin import Origin
+from apigw.stages.request_id import RequestId
+from apigw.stages.transport_security import StrictTransport, ToHttps
+from apigw.telemetry.access_log import AccessLogFormat
+from apigw.telemetry.lines import LineWriter
+from apigw.telemetry.metrics import GatewayMetrics
+from apigw.telemetry.reloads import Reloads
+from apigw.telemetry.upstreams import ServiceState
+from apigw.upstream.forwarder import Forwarder
+from apigw.upstream.keys import hash_key
+from apigw.upstream.upstream import Upstream
+from apigw.upstreams import UpstreamBuilder, addresses
+from apigw.web.entrance import host_auths
+from apigw.web.problem import Problem
+
+if TYPE_CHECKING:
+    from apigw.keys.build import Tokens
+
+P = TypeVar("P")
+
+
+AUTH_PATH = "/api/v1/auth"
+"""Where the founding system has its sign-in; goes to the service ``user`` unless a route says otherwise."""
+
+AUTH_REWRITE = "/api/auth"
+
+SESSION_PATH = f"{AUTH_PATH}/session"
+"""Where a client asks what the gateway makes of its token."""
+
+
+@frozen
+class Around:
+    """
+    What outlives a configuration.
+
+    :ivar lines: of the access log; it stays where the log is turned off, for requests under way.
+    :ivar metrics: None where nobody could see them.
+    :ivar reload: takes the configuration that there is now; :return: whether it is in force.
+    """
+
+    reactor: Any
+    date: HttpDate
+    builder: UpstreamBuilder
+    lines: LineWriter | None
+    metrics: GatewayMetrics | None
+    reloads: Reloads
+    reload: Callable[[], Awaitable[bool]]
+    pseudonym: str
+    uptime: Callable[[], float]
+    draining: Callable[[], bool]
+
+
+@frozen(eq=False)
+class Part:
+    """
+    Something that works beside the requests, such as what keeps the keys of tokens fresh.
+
+    :ivar of: what it was made of; as long as that stays the same so does the part.
+    """
+
+    of: object
+    made: Any
+    start: Callable[[], object]
+    stop: Callable[[], object]
+
+
+@frozen
+class Served:
+    """A service. :ivar stamps: of the files that its section names."""
+
+    section: ServiceSection
+    stamps: object
+    upstream: Upstream
+
+
+class Wiring:
+    """
+    All that one configuration needs to answer requests, listeners apart. Nothing works before :meth:`commit`.
+
+    :param before: the one in use, of which all is kept that doesn't change.
+    :raises CannotStart: see :meth:`build`.
+    """
+
+    core: GatewayCore
+    routes: GatewayRoutes
+    admin: tuple[GatewayCore, GatewayRoutes]
+    _edge: Edge
+
+    def __init__(self, config: GatewayConfig, around: Around, before: Wiring | None = None) -> None:
+        self._config = config
+        self._around = around
+        self._before = before
+        self._reactor = around.reactor
+        self._date = around.date
+        self._builder = around.builder
+        self._lines = None if config.gateway.access_log == "off" else around.lines
+        self._metrics = around.metrics
+        self._pseudonym = around.pseudonym
+        self._uptime = around.uptime
+        self._draining = around.draining
+        self._access = AdminAccess(b"" if config.admin is None else config.admin.token)
+        self._served: dict[str, Served] = {}
+        self._upstreams: dict[str, Upstream] = {}
+        self._revised: list[Served] = []
+        self._parts: dict[str, Part] = {}
+        self._edge = Edge(config, around.date, monotonic, time, None if before is None else before._edge)
+
+    # -- one after the other -------------------------------------------------------------------------------------------
+
+    def build(self) -> Steps[None]:
+        """
+        Make what is new.
+
+        :raises CannotStart: something can't be used; it is to be given up then.
+        """
+        config, before = self._config, self._before
+        if before is not None and before._config.discovery != config.discovery:
+            self._builder.rediscover(config.discovery)
+        for number, service in enumerate(config.services):
+            if number % SOME == 0:
+                yield
+            served = self._served[service.name] = self._serve(service)
+            self._upstreams[service.name] = served.upstream
+        self._wire_parts()
+        yield from self._build_routes()
+        if config.admin is not None:
+            self.admin = self._build_admin()
+
+    def _serve(self, service: ServiceSection) -> Served:
+        files = [Path(file) for file in (service.tls.ca, service.tls.client_cert) if file is not None]
+        stamps = (tuple(map(stamp, files)), self._config.discovery if _found(service) else None)
+        before = None if self._before is None else self._before._served.get(service.name)
+        if before is not None and before.stamps == stamps and _pooled(before.section) == _pooled(service):
+            served = Served(service, stamps, before.upstream)
+            if addresses(before.section) != addresses(service):
+                self._revised.append(served)
+            return served
+        try:
+            return Served(service, stamps, self._builder.upstream(service))
+        except (OSError, ValueError, SslError) as error:
+            raise CannotStart(f"[service:{service.name}] {error}") from None
+
+    def _part(
+        self,
+        name: str,
+        of: object,
+        make: Callable[[], P | None],
+        start: Callable[[P], object],
+        stop: Callable[[P], object],
+    ) -> P | None:
+        """What ``make`` makes, or the one of the configuration before, if that was made ``of`` the same."""
+        part = None if self._before is None else self._before._parts.get(name)
+        if part is None or part.of != of:
+            made = make()
+            if made is None:
+                return None
+            part = Part(of, made, partial(start, made), partial(stop, made))
+        self._parts[name] = part
+        there: P = part.made
+        return there
+
+    def commit(self) -> None:
+        """Begin to work, and end what of the configuration before isn't needed any more."""
+        before, self._before = self._before, None
+        had = {} if before is None else before._parts
+        for name, part in self._parts.items():
+            if had.get(name) is not part:
+                part.start()
+        for name, part in had.items():
+            if self._parts.get(name) is not part:
+                part.stop()
+        if before is None:
+            return
+        there = {served.upstream for served in before._served.values()}
+        for served in self._revised:
+            self._builder.revise(served.upstream, served.section)
+        for upstream in self._upstreams.values():
+            if upstream not in there:
+                self._builder.begin(upstream)
+        for upstream in there - set(self._upstreams.values()):
+            self._builder.forget(upstream)
+
+    def give_up(self) -> None:
+        """It will not be used; the one before goes on."""
+        before = self._before
+        assert before is not None
+        if before._config.discovery != self._config.discovery:
+            self._builder.rediscover(before._config.discovery)
+        for name, served in self._served.items():
+            other = before._served.get(name)
+            if other is None or other.upstream is not served.upstream:
+                self._builder.forget(served.upstream)
+
+    def stop(self) -> None:
+        """The end."""
+        for part in self._parts.values():
+            part.stop()
+        for upstream in self._upstreams.values():
+            upstream.abort()
+
+    # -- parts ---------------------------------------------------------------------------------------------------------
+
+    def _wire_parts(self) -> None:
+        config = self._config
+        issuers = [issuer for issuer in (config.jwt, *config.issuers) if issuer is not None]
+        files = [issuer.public_key_file or issuer.jwks_file for issuer in issuers]
+        revoked = config.revocation.entries
+        made = self._part("revocations", revoked, lambda: Revocations(time, revoked), _nothing, _nothing)
+        assert made is not None
+        self._revocations = made
+        self._tokens = self._part(
+            "tokens",
+            (issuers, self._revocations, [stamp(absolute(file)) for file in files if file is not None]),
+            self._build_tokens,
+            lambda tokens: tokens.start(),
+            lambda tokens: tokens.stop(),
+        )
+        keys = config.api_keys
+        file = None if keys is None else keys.file
+        self._key_file = self._part(
+            "api_keys",
+            (keys, config.consumers, None if file is None else stamp(Path(file))),
+            self._build_key_file,
+            lambda keys: keys.watch(self._reactor),
+            KeyFile.unwatch,
+        )
+
+    def _build_tokens(self) -> Tokens | None:
+        """What verifies tokens; None where nobody issues any."""
+        jwt = self._config.jwt
+        issuers = [issuer for issuer in (jwt, *self._config.issuers) if issuer is not None and issuer.sources]
+        if not issuers:
+            return None
+        from apigw.keys.build import Tokens  # takes 100 ms
+
+        return Tokens(jwt, issuers, self._revocations, self._reactor, time)
+
+    def _build_key_file(self) -> KeyFile | None:
+        """Who has API keys; None where there are none."""
+        section = self._config.api_keys
+        try:
+            if section is None or section.file is None:
+                return None
+            return KeyFile(section.file, self._config.consumers)
+        except ValueError as wrong:
+            raise CannotStart(f"[api_keys] file: {wrong}") from None
+
+    # -- routes --------------------------------------------------------------------------------------------------------
+
+    def _build_routes(self) -> Steps[None]:
+        config = self._config
+        every = self._stages()
+        missing = Route("-", "", [*every, *self._edge.place("")], refuse)
+        whole = Route("*", "", [*every, *self._edge.own()], self._whole)
+        places = self._places(every)
+        entries = []
+        for number, route in enumerate(config.routes):
+            if number % SOME == 0:
+                yield
+            entries.append((self._match(route), self._route(route, every)))
+        taken = {match.path for match, _ in entries}
+        entries += [(RouteMatch(path), route) for path, route in places.items() if path not in taken]
+        find = ProxyRoutes(RouteTable(entries), missing, whole, preflights=config.cors is not None)
+        core = GatewayCore(find, missing, self._problem())
+        routes = GatewayRoutes(Place(core))
+        for path, place in places.items():
+            routes.add(path.encode(), Place(core, place))
+        self.core, self.routes = core, routes
+
+    def _build_admin(self) -> tuple[GatewayCore, GatewayRoutes]:
+        """The admin listener: the same path of a request, with places and stages of its own."""
+        assert self._metrics is not None
+        every = [*self._logging(), Origin(Forwarding(self._config.gateway.trusted_proxies)), AdminOnly(self._access)]
+        scrape = Scrape(self._metrics.registry, self._reactor, monotonic, self._date)
+        api = AdminApi(self._config, __version__, self.states, self._uptime, self._date)
+        reloads = ReloadApi(self._around.reload, self._around.reloads.told, self._date)
+        places = {
+            "/metrics": Route("admin-metrics", "", every, scrape),
+            "/api": Route("admin-api", "", every, api),
+            RELOAD_PATH: Route("admin-reload", "", every, reloads),
+            "/health": Route("admin-health", "", every, self._health()),
+            "/version": Route("admin-version", "", every, Version(__version__, self._date)),
+        }
+        if self._tokens is not None:
+            revocations = RevocationsApi(self._revocations, self._config.revocation.keep, time, self._date)
+            places[REVOCATIONS_PATH] = Route("admin-revocations", "", every, revocations)
+        missing = Route("-", "", every, refuse)
+        whole = Route("*", "", every, self._whole)
+        entries = [(RouteMatch(path), route) for path, route in places.items()]
+        core = GatewayCore(ProxyRoutes(RouteTable(entries), missing, whole), missing, self._problem())
+        routes = GatewayRoutes(Place(core))
+        for path, route in places.items():
+            routes.add(path.encode(), Place(core, route))
+        return core, routes
+
+    def _health(self) -> Health:
+        essential = self._config.gateway.ready_needs
+        operators = self._access.check_public
+        return Health(__version__, self._uptime, self._draining, self.states, essential, operators, self._date)
+
+    def states(self) -> list[ServiceState]:
+        return [self._builder.state(upstream) for upstream in self._upstreams.values()]
+
+    def _problem(self) -> Problem:
+        return Problem(self._config.gateway.error_format == "envelope", "apigw", self._date)
+
+    def _places(self, every: list[Stage]) -> dict[str, Route]:
+        """The gateway's own places by path: they come before any configured route."""
+        config = self._config
+        cap = config.gateway.max_body
+        own = [*every, *self._edge.own()]
+        places = {
+            "/health": Route("health", "", own, self._health()),
+            "/version": Route("version", "", own, Version(__version__, self._date)),
+        }
+        if "user" in self._upstreams and not self._routed(AUTH_PATH):
+            across = self._forwarder("user", Rewrite(AUTH_PATH, template=AUTH_REWRITE))
+            stages = self._limited([*every, *self._edge.place("user", "auth"), *self._certificate("user")], cap)
+            places[AUTH_PATH] = Route("auth", "user", stages, across)
+        if self._tokens is not None or self._key_file is not None:
+            places[SESSION_PATH] = Route(
+                "session", "", [*every, *self._edge.place(""), *self._let_in("required")], Session(self._date)
+            )
+        forward = config.forward_auth
+        if forward is not None:
+            ways = ForwardAuth(self._let_in(forward.auth), self._date)
+            places[forward.path] = Route("forward-auth", "", [*every, *self._edge.own()], ways)
+        graphql = config.graphql
+        if graphql.service is not None:
+            across = self._forwarder(graphql.service, Rewrite(graphql.path))
+            stages = self._limited(
+                [*every, *self._edge.place(graphql.service), *self._certificate(graphql.service)], cap
+            )
+            places[graphql.path] = Route("graphql", graphql.service, stages, across)
+        return places
+
+    def _stages(self) -> list[Stage]:
+        """What every exchange passes, in order."""
+        stages = self._logging()
+        if self._metrics is not None:
+            stages.append(Metrics(self._metrics.requests))
+        stages.append(Origin(Forwarding(self._config.gateway.trusted_proxies)))
+        if self._config.gateway.hsts is not None:
+            stages.append(StrictTransport(self._config.gateway.hsts))
+        if self._config.hosts:
+            stages.append(ClientAuthChecked(host_auths(self._config.hosts)))
+        return [*stages, *self._edge.every()]
+
+    def _logging(self) -> list[Stage]:
+        """What gives an exchange its id and its line in the log."""
+        gateway = self._config.gateway
+        stages: list[Stage] = [
+            RequestId(RequestIds(os.urandom), monotonic, gateway.response_time_header, gateway.target_service_header)
+        ]
+        if self._lines is not None:
+            path = {"redacted": redact.redacted, "full": redact.full, "none": redact.path_only}[gateway.log_query]
+            stages.append(AccessLog(AccessLogFormat(time, monotonic, path).line, self._lines.write))
+        return stages
+
+    @staticmethod
+    def _limited(stages: list[Stage], cap: int) -> list[Stage]:
+        """:param cap: bytes, 0 for no cap."""
+        return [*stages, BodyLimit(cap)] if cap else stages
+
+    @staticmethod
+    def _match(route: RouteSection) -> RouteMatch:
+        headers = tuple((condition.name, condition.value) for condition in route.headers)
+        return RouteMatch(str(route.path), route.host, route.methods, headers)
+
+    def _route(self, route: RouteSection, stages: list[Stage]) -> Route:
+        cap = self._config.gateway.max_body if route.max_body is None else route.max_body
+        template = None if route.rewrite is None else str(route.rewrite)
+        rewrite = Rewrite(str(route.path), route.strip_prefix, template)
+        across = self._forwarder(route.service, rewrite, route.timeout.total, route.priority)
+        stages = [*stages, *self._certificate(route.service)]
+        before, after = self._edge.route(route)
+        stages = [*stages, *before, *self._let_in(route.auth, route.roles, route.scopes, route.enforce), *after]
+        return Route(route.name, route.service, self._limited(stages, cap), across)
+
+    def _certificate(self, service: str) -> list[Stage]:
+        return [CertificateFields()] if self._config.service(service).client_certificate else []
+
+    def _let_in(
+        self, auth: str, roles: tuple[str, ...] = (), scopes: tuple[str, ...] = (), enforce: bool = True
+    ) -> list[Stage]:
+        """The stages for who asks: none where the route doesn't want to know."""
+        if auth == "none":
+            return []
+        required = auth == "required"
+        way: Stage | None = None
+        checks: list[Stage] = []
+        if self._tokens is not None:
+            way = Jwt(self._tokens.authority, self._tokens.source, required, roles, scopes)
+            checks = self._cross_site(self._tokens.source.cookie, enforce)
+        section = self._config.api_keys
+        if section is not None and self._key_file is not None:
+            otherwise = None if way is None else way.request
+            way = ApiKey(self._key_file.keys, section.field.lower().encode(), required, roles, scopes, otherwise)
+        if way is None:
+            return []
+        return [*checks, way, self._identity()]
+
+    def _cross_site(self, cookie: bytes, enforce: bool) -> list[Stage]:
+        """For routes that a cookie opens."""
+        config = self._config
+        if not cookie or config.jwt is None:
+            return []
+        origins = list(config.jwt.token.cookie_origins)
+        if config.cors is not None and config.cors.credentials:
+            origins += config.cors.origins
+        return [CrossSite(cookie, Cors(origins).allows, enforce)]
+
+    def _identity(self) -> Identity:
+        section = self._config.identity
+        if section is None:
+            return Identity(b"", time)
+        return Identity(section.secret, time, [(one.name.encode(), one.claim) for one in section.claims])
+
+    def _outgoing(self, service: ServiceSection) -> Outgoing | None:
+        """What a service gets of a client's fields; None for all."""
+        keys, identity, own = self._config.api_keys, self._config.identity, service.own_authorization
+        names = [] if keys is None else [keys.field]
+        names += [] if identity is None else [one.name for one in identity.claims]
+        names += [] if service.authorization == "pass" else ["authorization"]
+        added = [] if own is None else [(b"Authorization", own.value)]
+        return Outgoing([name.lower().encode() for name in names], added) or None
+
+    def _forwarder(
+        self, name: str, rewrite: Rewrite, total: float | None = None, priority: str = "normal"
+    ) -> Forwarder:
+        service = self._config.service(name)
+        timeout = service.timeout
+        upstream = self._upstreams[name]
+        return Forwarder(
+            self._builder.send(upstream, service, priority),
+            Timeouts(timeout.first_byte, timeout.idle, timeout.total if total is None else total),
+            rewrite,
+            monotonic,
+            self._date,
+            self._builder.retries(service),
+            key=hash_key(service.hash_on) if service.balance == "consistent_hash" else None,
+            preserve_host=service.preserve_host,
+            pseudonym=self._pseudonym.encode(),
+            sticky=upstream.sticky,
+            outgoing=self._outgoing(service),
+        )
+
+    def _routed(self, path: str) -> bool:
+        return any(str(route.path).removeprefix("=").startswith(path) for route in self._config.routes)
+
+    def _whole(self, _: object) -> Response:
+        """The answer to ``OPTIONS *`` (RFC 9110 section 9.3.7)."""
+        allow = b", ".join([*READ, b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"])
+        return Response(204, b"No Content", [(b"Date", self._date.now()), (b"Allow", allow)], b"", bodyless=True)
+
+    def redirecting(self, port: int) -> GatewayRoutes:
+        """All requests take one route: to https."""
+        stages = self._logging()
+        if self._metrics is not None:
+            stages.append(Metrics(self._metrics.requests))
+        stages.append(Origin(Forwarding(self._config.gateway.trusted_proxies)))
+        return GatewayRoutes(Place(self.core, Route("redirect", "", stages, ToHttps(port, self._date))))
+
+
+def _nothing(_: object) -> None:
+    """To be done to start or stop a part that only remembers."""
+
+
+def _found(service: ServiceSection) -> bool:
+    """Some of its addresses have to be found."""
+    return any(address.discovered for address, _ in addresses(service))
+
+
+def _pooled(service: ServiceSection) -> ServiceSection:
+    """What a service's connections and breakers depend on, all else being the same: not the addresses of others."""
+    return evolve(
+        service,
+        urls=tuple(address for address in service.urls if address.discovered),
+        backup_urls=tuple(address for address in service.backup_urls if address.discovered),
+        hash_on="",
+        preserve_host=True,
+        client_certificate=False,
+        maintenance=0.0,
+        retry=ServiceRetry(),
+    )

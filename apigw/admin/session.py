@@ -11,7 +11,10 @@ from apigw.messages import Exchange, Response
 
 
 class Session:
-    """Who asks, with the claims of the token and when it expires; the token itself and its signature never."""
+    """
+    Who asks, with the claims of the token and when it expires; the token itself and its signature never. What services
+    get as fields is there too, for proxies that ask.
+    """
 
     def __init__(self, date: HttpDate) -> None:
         self._date = date
@@ -30,4 +33,6 @@ class Session:
             "expires": who.expires if isfinite(who.expires) else None,
             "claims": who.claims,
         }
-        return answer(200, b"OK", session, self._date)
+        response = answer(200, b"OK", session, self._date)
+        response.lines = exchange.lines
+        return response

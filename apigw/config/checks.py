@@ -22,7 +22,7 @@ from apigw.config.model import (
 )
 from apigw.config.option import section_kinds
 from apigw.config.problems import DEFAULT, ConfigError, Origin, did_you_mean
-from apigw.config.tokens import JwtSection, TokenIssuer
+from apigw.config.tokens import ForwardAuthSection, JwtSection, TokenIssuer
 
 S = TypeVar("S")
 
@@ -166,6 +166,8 @@ def _tokens(found: Found) -> Iterator[ConfigError]:
     if not (found.names["jwt"] or found.names["issuer"] or keys):
         for header, route in wanting:
             yield found.error(header, "auth", f"{route.auth} needs to know who issues tokens, add [jwt] or [api_keys]")
+        for header, _ in found.of(ForwardAuthSection):
+            yield found.error(header, "auth", "needs to know who issues tokens, add [jwt] or [api_keys]")
     if any(gateway.log_query == "full" for _, gateway in found.of(GatewaySection)):
         for header, section in found.of(JwtSection):
             if section.token.query is not None:

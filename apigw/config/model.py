@@ -44,9 +44,17 @@ from apigw.config.origins import ALLOWED_FIELDS, ALLOWED_METHODS, FIELD_NAMES, O
 from apigw.config.problems import Origin
 from apigw.config.retrying import BACKOFF, RETRY_METHODS, RETRY_ON
 from apigw.config.secrets import SECRET_FILE, SECRET_VARIABLE, Secret
-from apigw.config.sending import ServiceAdaptive, ServiceHedge, ServiceSticky
 from apigw.config.secure import REDIRECT, STRICT_TRANSPORT
-from apigw.config.tokens import ROLES, SCOPES, IdentitySection, IssuerSection, JwtSection, RevocationSection
+from apigw.config.sending import ServiceAdaptive, ServiceHedge, ServiceSticky
+from apigw.config.tokens import (
+    ROLES,
+    SCOPES,
+    ForwardAuthSection,
+    IdentitySection,
+    IssuerSection,
+    JwtSection,
+    RevocationSection,
+)
 from apigw.config.units import (
     DURATION,
     NETWORK,
@@ -752,6 +760,7 @@ class GatewayConfig:
     api_keys: ApiKeysSection | None = optional_section("api_keys", ApiKeysSection)
     consumers: tuple[ConsumerSection, ...] = sections("consumer", ConsumerSection, "acme")
     identity: IdentitySection | None = optional_section("identity", IdentitySection)
+    forward_auth: ForwardAuthSection | None = optional_section("forward_auth", ForwardAuthSection)
     discovery: DiscoverySection = section("discovery", DiscoverySection)
     demo: DemoSection = section("demo", DemoSection)
     origins: Mapping[tuple[str, str], Origin] = field(factory=dict, eq=False, repr=False)

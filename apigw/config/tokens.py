@@ -13,9 +13,12 @@ from attrs import frozen
 from apigw.config.claim_fields import CLAIM_FIELDS, ClaimField
 from apigw.config.files import absolute, read
 from apigw.config.kind import Kind, choice, list_of
+from apigw.config.matching import PREFIX
 from apigw.config.option import Variable, group, option
+from apigw.config.origins import ORIGINS
 from apigw.config.secrets import SECRET_FILE, SECRET_VARIABLE, Secret
 from apigw.config.units import DURATION, integer, size_between
+from apigw.policy.cors import ANY
 
 if TYPE_CHECKING:
     from apigw.policy.jwk import Key
@@ -130,6 +133,14 @@ class TokenPlaces:
         unset="none",
         example="access_token",
         help="A parameter of the query that may hold it; the service gets the query as it is.",
+    )
+    cookie_origins: tuple[str, ...] = option(
+        ORIGINS,
+        default=(),
+        unset="none",
+        example="https://app.example.com",
+        help="Whose pages may use the cookie for more than reading, besides the gateway's own origin and, where"
+        " credentials are allowed, those of `[cors]`; 403 for others.",
     )
     max_size: int = option(size_between(256, 65536), default=8192, help="Bytes of a token; a longer one is refused.")
 
@@ -267,6 +278,27 @@ class JwtSection(TokenIssuer):
     """
 
     token: TokenPlaces = group(TokenPlaces)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """:return: keys and messages."""
+        yield from super().problems()
+        if ANY in self.token.cookie_origins:
+            yield "token.cookie_origins", "'*' would let any page use the cookie, name each"
+        elif self.token.cookie_origins and self.token.cookie is None:
+            yield "token.cookie_origins", "is of no use without token.cookie, add that"
+
+
+@frozen(kw_only=True)
+class ForwardAuthSection:
+    """
+    A place where other proxies ask whether a request may pass, and who sends it (nginx `auth_request`, Traefik
+    `forwardAuth`). Without this section there is none.
+    """
+
+    path: str = option(PREFIX, default="/api/v1/auth/verify", help="Where they ask.")
+    auth: str = option(
+        choice("optional", "required"), default="required", help="Whether guests may pass, as for a route."
+    )
 
 
 @frozen(kw_only=True)

@@ -25,6 +25,8 @@ class Server:
                 self.end_headers()
                 self.wfile.write(outer.body or b"")
 
+            do_POST = do_GET
+
             def log_message(self, format: str, *args: object) -> None:
                 """Tests have no use for it."""
 

@@ -1,0 +1,59 @@
+"""Answers other proxies whether a request may pass, and who sends it: nginx auth_request, Traefik forwardAuth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import parse_qsl
+
+from apigw.dates import HttpDate
+from apigw.errors import ClientError, Unauthorized
+from apigw.messages import Exchange, Response
+from apigw.pipeline import Stage
+from apigw.policy.bearer import challenge
+from apigw.stages.entry import enter
+
+
+class ForwardAuth:
+    """
+    200 with the identity's fields, 401 or 403; whatever the method. The proxy may ask for more in the query:
+    ``?roles=admin,editor&scopes=read:users``, with the meaning that they have on a route.
+
+    :param ways: stages that find out who asks.
+    """
+
+    def __init__(self, ways: Sequence[Stage], date: HttpDate) -> None:
+        self._ways = [way.request for way in ways]
+        self._date = date
+
+    async def __call__(self, exchange: Exchange) -> Response:
+        """
+        :raises Unauthorized: for a request that makes no sense too: nginx takes any other status for its own failure.
+        :raises Forbidden: a role or a scope is missing.
+        """
+        try:
+            for way in self._ways:
+                verdict = way(exchange)
+                if verdict is not None and not isinstance(verdict, Response):
+                    await verdict
+        except ClientError as error:
+            if error.status in (401, 403):
+                raise
+            raise Unauthorized(error.detail, code=error.code, fields=error.fields) from None
+        roles, scopes = _needed(exchange.request.query)
+        who = exchange.identity
+        if who is not None:
+            enter(exchange, who, roles, scopes)
+        elif roles or scopes:
+            raise Unauthorized(fields=[challenge()])
+        response = Response(200, b"OK", [(b"Date", self._date.now()), (b"Cache-Control", b"no-store")], b"")
+        response.lines = exchange.lines
+        return response
+
+
+def _needed(query: bytes) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Roles and scopes, from a query with its ``?``; several parameters of a name count as one."""
+    found: dict[str, list[str]] = {"roles": [], "scopes": []}
+    for name, value in parse_qsl(query[1:].decode("latin-1")):
+        if name in found:
+            found[name] += [word.strip() for word in value.split(",") if word.strip()]
+    return frozenset(found["roles"]), tuple(found["scopes"])

@@ -7,7 +7,7 @@ from functools import partial
 from ipaddress import ip_network
 from os import urandom
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from apigw.core import GatewayCore
 from apigw.dates import HttpDate
-from apigw.messages import Exchange, Timeouts
+from apigw.messages import ClientAddress, Exchange, Outlet, Request, Timeouts
 from apigw.pipeline import Route, Stage
 from apigw.policy.balance import Group
 from apigw.policy.breaker import Breaker, BreakerPolicy
@@ -34,9 +34,18 @@ from apigw.upstream.forwarder import Forwarder
 from apigw.upstream.peer import Peer
 from apigw.upstream.pool import Pool, PoolSettings
 from apigw.upstream.retries import Retries, RetryCounts
+from apigw.upstream.send import Send
+from apigw.upstream.sticky import StickyPeers
 from apigw.upstream.upstream import Upstream
 from apigw.web.problem import Problem
 from apigw.web.site import ChannelSettings, Site
+
+
+def asking(method: bytes = b"GET") -> Exchange:
+    """An exchange of a request without fields, for what looks at nothing else of it."""
+    client = ClientAddress("192.0.2.7", 40000, b"http")
+    request = Request(method, b"/", b"/", b"", b"gw", [], (), b"1.1", client, {})
+    return Exchange(request, cast(Outlet, None), 0.0)
 
 
 @implementer(ITCPTransport)
@@ -166,6 +175,8 @@ class Memory:
         peers: int = 1,
         trusted: Sequence[str] = (),
         across: Callable[[Exchange], Any] | None = None,
+        around: Callable[[Memory], Send] | None = None,
+        sticky: StickyPeers | None = None,
     ) -> None:
         self.clock = Clock()
         self.done: list[Exchange] = []
@@ -176,7 +187,7 @@ class Memory:
         self.hang_dials = False
         seconds = self.clock.seconds
         group: Group[Peer] = Group("round_robin", Random(1))
-        self.upstream = Upstream("memory", group, self.clock, seconds, max_queue, queue_timeout)
+        self.upstream = Upstream("memory", group, self.clock, seconds, max_queue, queue_timeout, sticky=sticky)
         self.peers = [
             self._peer(number, pool or PoolSettings(), breaker or BreakerPolicy(volume=1000)) for number in range(peers)
         ]
@@ -191,11 +202,18 @@ class Memory:
         ids = RequestIds(urandom)
         every = (RequestId(ids, seconds, False, False), Note(), Origin(Forwarding(map(ip_network, trusted))), *stages)
         self.counts = RetryCounts()
+        self.budget = RetryBudget()
         self.retries = Retries(
-            retry or RetryPolicy(attempts=1), RetryBudget(), self.clock, seconds, Random(1), self.counts
+            retry or RetryPolicy(attempts=1), self.budget, self.clock, seconds, Random(1), self.counts
         )
         self.across = across or Forwarder(
-            self.upstream, timeouts or Timeouts(), Rewrite("/"), seconds, self.date, self.retries
+            self.upstream.request if around is None else around(self),
+            timeouts or Timeouts(),
+            Rewrite("/"),
+            seconds,
+            self.date,
+            self.retries,
+            sticky=sticky,
         )
         self.route = Route("memory", "memory", every, self.across)
         refused = Route("refused", "", every, self._refuse)

@@ -23,6 +23,7 @@ from apigw.messages import Attempt, Timeouts
 from apigw.upstream.upstream import Upstream
 from apigw.upstreams import UpstreamBuilder
 from tests.authority import Authority, write
+from tests.kit import asking
 from tests.upstream.discovery.api_server import ApiServer, endpoint_slice
 from tests.upstream.discovery.http_server import HttpServer
 from tests.upstream.discovery.name_server import NameServer
@@ -54,7 +55,7 @@ class Side:
 
     async def get(self) -> str:
         attempt = Attempt(monotonic(), None, monotonic() + 20.0, Timeouts())
-        response = await self.upstream.request(b"GET", b"/", b"", b"", None, attempt)
+        response = await self.upstream.request(asking(), attempt, b"/", False, b"")
         assert response.status == 204
         return {name.lower(): value.decode() for name, value in response.fields}[b"x-host"]
 

@@ -18,22 +18,25 @@ from apigw.policy.forwarded import loops, via
 from apigw.policy.paths import Rewrite
 from apigw.upstream.response import PeerResponse
 from apigw.upstream.retries import Retries
-from apigw.upstream.upstream import Upstream
+from apigw.upstream.send import Send
+from apigw.upstream.sticky import StickyPeers
 
 
 class Forwarder:
     """
+    :param send: gets the answer to an attempt: the service's upstream, or what is around it.
     :param rewrite: what the service gets as the path.
     :param retries: whether a failed attempt is made again.
     :param key: what consistent hashing goes by.
     :param preserve_host: send the client's Host, not the peer's.
+    :param sticky: which peer a client had, where the service wants that.
     :param pseudonym: names this instance in Via, by which loops are found too.
     :param outgoing: what the service gets of a client's end-to-end fields; None for all.
     """
 
     def __init__(
         self,
-        upstream: Upstream,
+        send: Send,
         timeouts: Timeouts,
         rewrite: Rewrite,
         seconds: Callable[[], float],
@@ -43,9 +46,11 @@ class Forwarder:
         key: Callable[[Exchange], bytes | None] | None = None,
         preserve_host: bool = True,
         pseudonym: bytes = b"apigw",
+        sticky: StickyPeers | None = None,
         outgoing: Callable[[Fields], Fields] | None = None,
     ) -> None:
-        self._upstream = upstream
+        self._send = send
+        self._sticky = sticky
         self._timeouts = timeouts
         self._rewrite = rewrite if rewrite.changes else None
         self._seconds = seconds
@@ -75,9 +80,7 @@ class Forwarder:
         while True:
             lines = self._lines(exchange, attempt, len(tried))
             try:
-                response = await self._upstream.request(
-                    request.method, target, has_host, lines, body, attempt, key, tried
-                )
+                response = await self._send(exchange, attempt, target, has_host, lines, key, tried)
             except UpstreamError as error:
                 attempt.error = error
                 pause = self._retries.after_error(exchange, attempt, error)
@@ -95,7 +98,10 @@ class Forwarder:
             tried.append(attempt.candidate)
             await self._retries.sleep(pause)
             attempt = self._attempt(exchange, attempt)
-        return self._answer(response)
+        answer = self._answer(response)
+        if self._sticky is not None and response.status < 500:
+            answer.lines += self._sticky.line(exchange, exchange.attempts[-1].candidate)
+        return answer
 
     def _attempt(self, exchange: Exchange, before: Attempt | None) -> Attempt:
         now = self._seconds()

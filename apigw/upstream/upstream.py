@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from apigw.errors import CircuitOpen, UpstreamError, UpstreamUnavailable
-from apigw.messages import Attempt
+from apigw.messages import Attempt, Exchange
 from apigw.policy.balance import Candidate, Group
 from apigw.policy.breaker import OPEN, REFUSED
 from apigw.policy.outcome import ABANDONED, FAILED, OK
@@ -19,8 +18,8 @@ from apigw.policy.outlier import OutlierGroup, OutlierPolicy
 from apigw.upstream.peer import Peer
 from apigw.upstream.queue import WaitingLine
 from apigw.upstream.response import PeerResponse
-
-Tried = Collection[Candidate[Peer]]
+from apigw.upstream.send import Tried
+from apigw.upstream.sticky import StickyPeers
 
 
 class Upstream:
@@ -31,6 +30,7 @@ class Upstream:
     :param max_queue: requests that may wait for a connection.
     :param queue_timeout: seconds they may wait.
     :param outliers: when answers take a peer out of the choice; never without it.
+    :param sticky: which peer a client had; nobody asks without it.
     """
 
     _log = Logger()
@@ -44,9 +44,11 @@ class Upstream:
         max_queue: int,
         queue_timeout: float,
         outliers: OutlierPolicy | None = None,
+        sticky: StickyPeers | None = None,
     ) -> None:
         self.name = name
         self.peers: Sequence[Peer] = ()
+        self.sticky = sticky
         self._group = group
         self._seconds = seconds
         self.line = self._line = WaitingLine(clock, max_queue, queue_timeout)
@@ -67,6 +69,8 @@ class Upstream:
             peer.watched = self._outliers.watch(peer)
         self._group.replace([peer.candidate for peer in peers], self._seconds())
         self._find_only()
+        if self.sticky is not None:
+            self.sticky.replace(peer.candidate for peer in peers)
         for peer in before - after:
             if peer.watched is not None:
                 self._outliers.forget(peer.watched)
@@ -151,25 +155,17 @@ class Upstream:
 
     async def request(
         self,
-        method: bytes,
+        exchange: Exchange,
+        attempt: Attempt,
         target: bytes,
         has_host: bool,
         lines: bytes,
-        body: Any,
-        attempt: Attempt,
         key: bytes | None = None,
         tried: Tried = (),
     ) -> PeerResponse:
-        """
-        Get an answer from one peer.
-
-        :param has_host: Host is among the fields; else it is set to the peer's authority.
-        :param lines: all fields but the framing ones, as they go on the wire.
-        :param key: what consistent hashing goes by.
-        :param tried: candidates that are taken only if there is no other.
-        :raises GatewayError: there is none, for whatever reason.
-        """
-        peer = None if len(self._line) else self._pick(attempt.begun, key, tried)
+        """As :class:`~apigw.upstream.send.Send` has it."""
+        wanted = None if self.sticky is None else self.sticky.wanted(exchange)
+        peer = None if len(self._line) else self._pick(attempt.begun, key, tried, wanted)
         while peer is None:
             begun = self._seconds()
             try:
@@ -177,7 +173,7 @@ class Upstream:
             finally:
                 attempt.queued += self._seconds() - begun
             try:
-                peer = self._pick(self._seconds(), key, tried)
+                peer = self._pick(self._seconds(), key, tried, wanted)
             except UpstreamError:
                 # What stops this one stops the next in line too: it shall hear of it now, not when its time is over.
                 self._clock.callLater(0.0, self._line.wake)
@@ -188,12 +184,13 @@ class Upstream:
         attempt.candidate = peer.candidate
         if not has_host:
             lines = b"Host: %b\r\n%b" % (peer.authority, lines)
+        request = exchange.request
         outcome = ABANDONED
         reason = ""
         response: PeerResponse | None = None
         try:
             response = await peer.client.request(
-                method, peer.origin + target, headers=lines, data=body, attempt=attempt
+                request.method, peer.origin + target, headers=lines, data=request.body, attempt=attempt
             )
             outcome = FAILED if response.status >= 500 else OK
             return response
@@ -239,12 +236,16 @@ class Upstream:
                 watched.answered(200, now)
         self._group.done(peer.candidate, now, elapsed, outcome)
 
-    def _pick(self, now: float, key: bytes | None, tried: Tried) -> Peer | None:
+    def _pick(self, now: float, key: bytes | None, tried: Tried, wanted: Candidate[Peer] | None) -> Peer | None:
         """
+        :param wanted: the one that a cookie names.
         :return: a peer, with a permit of its breaker in ``_permit``; None while all connections are in use.
         :raises UpstreamUnavailable: no peer is known or fit; :class:`CircuitOpen`: all breakers are open.
         """
         self._now = now
+        if wanted is not None and wanted.available and wanted not in tried and self._usable(wanted):
+            self._group.take(wanted, now)
+            return wanted.peer
         only = self._only
         if only is not None:
             if self._usable(only):

@@ -23,6 +23,7 @@ from apigw.upstream.peer import Peer
 from apigw.upstream.pool import Pool, PoolSettings
 from apigw.upstream.registry import Registry
 from apigw.upstream.upstream import Upstream
+from tests.kit import asking
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
@@ -93,7 +94,7 @@ class Side:
 
     def get(self) -> Deferred[Any]:
         attempt = Attempt(monotonic(), None, monotonic() + 20.0, Timeouts())
-        return Deferred.fromCoroutine(self.upstream.request(b"GET", b"/", b"", b"", None, attempt))
+        return Deferred.fromCoroutine(self.upstream.request(asking(), attempt, b"/", False, b""))
 
     @property
     def labels(self) -> list[str]:

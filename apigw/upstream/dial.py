@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.interfaces import IConnector, IOpenSSLClientConnectionCreator
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from apigw.transports import connect_tcp, connect_unix
 from apigw.upstream.pool import Dial
+from apigw.upstream.tls import ResumingFactory, Sessions
 
 
 def tcp(reactor: Any, host: str, port: int) -> Dial:
@@ -29,12 +29,13 @@ def unix(reactor: Any, path: str) -> Dial:
 
 def tls(plain: Dial, creator: IOpenSSLClientConnectionCreator, reactor: Any) -> Dial:
     """
-    TLS over ``plain``.
+    TLS over ``plain``; connections resume the sessions of those before.
 
     :param creator: from ``optionsForClientTLS``, which checks the peer's name.
     """
+    sessions = Sessions(reactor.seconds)
 
     def dial(factory: Any, timeout: float) -> IConnector:
-        return plain(TLSMemoryBIOFactory(creator, True, factory, reactor), timeout)
+        return plain(ResumingFactory(creator, sessions, factory, reactor), timeout)
 
     return dial

@@ -31,7 +31,7 @@ path = /
 service = user
 """
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Secured:
@@ -39,6 +39,7 @@ class Secured:
     A service with TLS; each connection is answered once.
 
     :ivar tries: connections so far.
+    :ivar resumed: of those that came about, whether they went on with the session of one before.
     :ivar seen: of those that came about, what the gateway has shown: its subject, None for nothing.
     """
 
@@ -48,6 +49,7 @@ class Secured:
         self._socket.settimeout(BOUND)
         self.port: int = self._socket.getsockname()[1]
         self.tries = 0
+        self.resumed: list[bool | None] = []
         self.seen: list[Any] = []
         self._thread = Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -59,11 +61,13 @@ class Secured:
             if self.tries > 100:
                 return
             try:
-                wire = Wire(self._context.wrap_socket(plain, server_side=True))
+                secure = self._context.wrap_socket(plain, server_side=True)
+                wire = Wire(secure)
                 wire.request()
+                self.resumed.append(secure.session_reused)
                 self.seen.append(wire.socket.getpeercert())
                 wire.send(OK)
-                wire.close()
+                secure.unwrap().close()
             except (OSError, Cut):
                 plain.close()
 
@@ -142,3 +146,20 @@ def test_a_service_that_wants_a_certificate_gets_none(ask, root):
     assert status == 502
     assert '"upstream-tls-failed"' in body
     assert service.tries == 1
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_later_connections_resume_the_session_of_the_first(directory, root, version):
+    write(directory / "root.pem", root.pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = version
+    context.load_cert_chain(write(directory / "service.pem", root.issue("user.internal")))
+    service = Secured(context)
+    with Gateway(directory, INI.format(port=service.port, more="")) as gateway:
+        for _ in range(3):
+            wire = connect(gateway.port)
+            wire.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+            assert wire.answer().status == 200
+            wire.close()
+    service.close()
+    assert service.resumed == [False, True, True]

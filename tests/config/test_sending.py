@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from apigw.config.display import show
 from apigw.config.loader import loads
 from apigw.config.problems import ConfigErrors
+from tests.examples import ini_examples
 
 SERVICE = "[route:users]\npath = /\nservice = user\n[service:user]\nurls = http://a, http://b\n"
 SECRET = {"S": "0123456789abcdef"}
@@ -52,3 +55,12 @@ def test_what_a_file_says() -> None:
 )
 def test_what_cannot_work_is_said(text: str, problem: str) -> None:
     assert any(problem in line for line in problems(text)), problems(text)
+
+
+def test_the_examples_are_right(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("0123456789abcdef")
+    secret.chmod(0o600)
+    for page in ("retries", "adaptive", "balancing"):
+        for text in ini_examples(f"stages/{page}.md"):
+            loads(text.replace("/etc/apigw/sticky-secret", str(secret)), "f", {})

@@ -22,6 +22,7 @@ from apigw.policy.forwarded import Forwarding
 from apigw.reload import CannotStart
 from apigw.routes import GatewayRoutes
 from apigw.sockets import Sockets
+from apigw.telemetry.tls import ListenerTls
 from apigw.transports import listen
 from apigw.web.entrance import certificates, entrance
 from apigw.web.site import ChannelSettings, Site
@@ -237,6 +238,14 @@ class Doors:
         for door in self.all:
             if door.certificates is not None:
                 door.certificates.unwatch()
+
+    def tls(self) -> list[ListenerTls]:
+        """What there is to tell of the listeners that speak TLS."""
+        return [
+            ListenerTls(door.header.partition(":")[2], door.certificates.handshakes, door.certificates.expiries)
+            for door in self.all
+            if door.certificates is not None
+        ]
 
     def descriptors(self) -> dict[str, list[int]]:
         """Of the sockets that are listened on, by their endpoints' texts."""

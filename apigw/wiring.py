@@ -42,6 +42,7 @@ from apigw.policy.outgoing import Outgoing
 from apigw.policy.paths import Rewrite
 from apigw.policy.requestid import RequestIds
 from apigw.policy.revocations import Revocations
+from apigw.policy.token_counts import TokenCounts
 from apigw.reload import CannotStart
 from apigw.routes import GatewayRoutes, Place
 from apigw.routing import RouteMatch, RouteTable
@@ -61,6 +62,7 @@ from apigw.telemetry.lines import LineWriter
 from apigw.telemetry.metrics import GatewayMetrics
 from apigw.telemetry.reloads import Reloads
 from apigw.telemetry.upstreams import ServiceState
+from apigw.upstream.fallback import Fallback
 from apigw.upstream.forwarder import Forwarder
 from apigw.upstream.keys import hash_key
 from apigw.upstream.upstream import Upstream
@@ -103,6 +105,7 @@ class Around:
     pseudonym: str
     uptime: Callable[[], float]
     draining: Callable[[], bool]
+    tokens: TokenCounts
 
 
 @frozen(eq=False)
@@ -218,6 +221,7 @@ class Wiring:
         """Begin to work, and end what of the configuration before isn't needed any more."""
         before, self._before = self._before, None
         had = {} if before is None else before._parts
+        self._revocations.size = self._config.revocation.entries
         for name, part in self._parts.items():
             if had.get(name) is not part:
                 part.start()
@@ -259,8 +263,7 @@ class Wiring:
         config = self._config
         issuers = [issuer for issuer in (config.jwt, *config.issuers) if issuer is not None]
         files = [issuer.public_key_file or issuer.jwks_file for issuer in issuers]
-        revoked = config.revocation.entries
-        made = self._part("revocations", revoked, lambda: Revocations(time, revoked), _nothing, _nothing)
+        made = self._part("revocations", None, lambda: Revocations(time), _nothing, _nothing)
         assert made is not None
         self._revocations = made
         self._tokens = self._part(
@@ -288,7 +291,7 @@ class Wiring:
             return None
         from apigw.keys.build import Tokens  # takes 100 ms
 
-        return Tokens(jwt, issuers, self._revocations, self._reactor, time)
+        return Tokens(jwt, issuers, self._revocations, self._reactor, time, self._around.tokens)
 
     def _build_key_file(self) -> KeyFile | None:
         """Who has API keys; None where there are none."""
@@ -482,11 +485,11 @@ class Wiring:
 
     def _forwarder(
         self, name: str, rewrite: Rewrite, total: float | None = None, priority: str = "normal"
-    ) -> Forwarder:
+    ) -> Forwarder | Fallback:
         service = self._config.service(name)
         timeout = service.timeout
         upstream = self._upstreams[name]
-        return Forwarder(
+        forwarder = Forwarder(
             self._builder.send(upstream, service, priority),
             Timeouts(timeout.first_byte, timeout.idle, timeout.total if total is None else total),
             rewrite,
@@ -499,6 +502,10 @@ class Wiring:
             sticky=upstream.sticky,
             outgoing=self._outgoing(service),
         )
+        own = service.fallback
+        if own.content is None:
+            return forwarder
+        return Fallback(forwarder, self._date, own.content, own.type.encode(), own.status)
 
     def _routed(self, path: str) -> bool:
         return any(str(route.path).removeprefix("=").startswith(path) for route in self._config.routes)

@@ -14,6 +14,7 @@ from apigw.policy.bearer import TokenRefused
 from apigw.policy.principal import Principal
 from apigw.policy.revocations import Revocations
 from apigw.policy.token_cache import TokenCache
+from apigw.policy.token_counts import TokenCounts
 
 
 def _object(part: str) -> dict[str, Any]:
@@ -48,6 +49,8 @@ class Authority:
         issuer's key never vouches for a token that names another.
     :param now: wall-clock seconds.
     :param revocations: of tokens; looked at each time that a token is shown.
+
+    :ivar counts: of what is asked here.
     """
 
     def __init__(
@@ -56,12 +59,14 @@ class Authority:
         now: Callable[[], float],
         cache: TokenCache | None = None,
         revocations: Revocations | None = None,
+        counts: TokenCounts | None = None,
     ) -> None:
         self._issuers = {issuer.rules.issuer: issuer for issuer in issuers}
         assert len(self._issuers) == len(issuers)
         self._now = now
         self._cache = TokenCache() if cache is None else cache
         self._revocations = Revocations(now) if revocations is None else revocations
+        self.counts = TokenCounts() if counts is None else counts
 
     @property
     def verifications(self) -> int:
@@ -75,8 +80,10 @@ class Authority:
         :raises TokenRefused: it was, and has been revoked since.
         """
         found = self._cache.get(digest, self._now())
-        if found is not None and self._revocations.listed:
-            self._check(found)
+        if found is not None:
+            if self._revocations.listed:
+                self._check(found)
+            self.counts.cached += 1
         return found
 
     def forget(self) -> None:
@@ -103,11 +110,12 @@ class Authority:
         found = issuer.verify(token.decode("ascii"), header)
         self._cache.put(digest(token), found, found.expires + issuer.rules.leeway)
         self._check(found)
+        self.counts.verified += 1
         return found
 
     def _check(self, who: Principal) -> None:
         if self._revocations.revoked(who):
-            raise TokenRefused("The token has been revoked.", revoked=True)
+            raise TokenRefused("The token has been revoked.", reason="revoked")
 
     def _of(self, token: bytes) -> tuple[dict[str, Any], Issuer]:
         header, name = unverified(token.decode("ascii"))
@@ -117,7 +125,7 @@ class Authority:
         elif len(self._issuers) == 1:
             (issuer,) = self._issuers.values()
         if issuer is None:
-            raise TokenRefused("The token is from an issuer that is not accepted here.")
+            raise TokenRefused("The token is from an issuer that is not accepted here.", reason="issuer")
         return header, issuer
 
 

@@ -16,6 +16,7 @@ from apigw.policy.bearer import TokenSource
 from apigw.policy.jwk import KeyRing
 from apigw.policy.principal import ClaimPaths
 from apigw.policy.revocations import Revocations
+from apigw.policy.token_counts import TokenCounts
 
 
 class _QuietFactory(HTTPConnectionPool._factory):  # type: ignore[misc,valid-type]
@@ -43,6 +44,7 @@ class Tokens:
         revocations: Revocations,
         reactor: Any,
         now: Callable[[], float],
+        counts: TokenCounts | None = None,
     ) -> None:
         self._reactor = reactor
         self._remote: list[RemoteKeys] = []
@@ -51,7 +53,7 @@ class Tokens:
             token = jwt.token
             self.source = TokenSource((token.cookie or "").encode(), (token.query or "").encode(), token.max_size)
         issuers = [self._issuer(section) for section in sections]
-        self.authority = Authority(issuers, now, revocations=revocations)
+        self.authority = Authority(issuers, now, revocations=revocations, counts=counts)
 
     def start(self) -> None:
         """Fetch the keys that are published."""

@@ -23,14 +23,17 @@ from apigw.policy.bearer import TokenRefused
 from apigw.policy.jwk import KeyRing
 from apigw.policy.principal import ClaimPaths, ClaimsRefused, Principal, principal
 
-_WHY: dict[type[Exception], str] = {
-    ImmatureSignatureError: "The token is not valid yet.",
-    InvalidIssuedAtError: "The token was issued at no valid time.",
-    InvalidAudienceError: "The token is meant for others.",
-    InvalidIssuerError: "The token is from an issuer that is not accepted here.",
-    InvalidSignatureError: "The token's signature is wrong.",
+_WHY: dict[type[Exception], tuple[str, str]] = {
+    ImmatureSignatureError: ("The token is not valid yet.", "not-yet-valid"),
+    InvalidIssuedAtError: ("The token was issued at no valid time.", "not-yet-valid"),
+    InvalidAudienceError: ("The token is meant for others.", "audience"),
+    InvalidIssuerError: ("The token is from an issuer that is not accepted here.", "issuer"),
+    InvalidSignatureError: ("The token's signature is wrong.", "signature"),
 }
-"""Words for the client by PyJWT's errors, whose own words may hold claims."""
+"""Words for the client, and the reason, by PyJWT's errors, whose own words may hold claims."""
+
+_NO_KEY = ("The token is signed with a key that is not known here.", "key-unknown")
+_INVALID = ("The token is not valid.", "invalid")
 
 
 class KeySource(Protocol):
@@ -107,9 +110,9 @@ class Issuer:
         algorithm = header["alg"]
         ring = self.keys.ring
         if self.rules.algorithms and algorithm not in self.rules.algorithms:
-            raise TokenRefused("The token is signed with an algorithm that is not accepted here.")
+            raise TokenRefused("The token is signed with an algorithm that is not accepted here.", reason="algorithm")
         keys = ring.find(header.get("kid"), algorithm) if ring is not None else ()
-        why = "The token is signed with a key that is not known here."
+        why = _NO_KEY
         for key in keys:
             self.verifications += 1
             try:
@@ -126,11 +129,12 @@ class Issuer:
             except InvalidSignatureError as error:
                 why = _WHY[type(error)]
             except ExpiredSignatureError:
-                raise TokenRefused("The token has expired.", expired=True) from None
+                raise TokenRefused("The token has expired.", reason="expired") from None
             except MissingRequiredClaimError as error:
-                raise TokenRefused(f"The token lacks the claim {error.claim}.") from None
+                raise TokenRefused(f"The token lacks the claim {error.claim}.", reason="claim-missing") from None
             except ClaimsRefused as error:
-                raise TokenRefused(str(error)) from None
+                raise TokenRefused(str(error), reason="user") from None
             except (PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
-                raise TokenRefused(_WHY.get(type(error), "The token is not valid.")) from None
-        raise TokenRefused(why)
+                text, reason = _WHY.get(type(error), _INVALID)
+                raise TokenRefused(text, reason=reason) from None
+        raise TokenRefused(why[0], reason=why[1])

@@ -23,20 +23,16 @@ class TokenRefused(Exception):
     A token that doesn't count.
 
     :ivar error: as RFC 6750 section 3.1 has it: ``invalid_request`` or ``invalid_token``.
-    :ivar expired: it did count once.
-    :ivar revoked: it would count, had it not been taken back.
+    :ivar reason: a word for it, for programs: ``expired``, ``revoked``, ``signature`` and the like.
 
     The text is for the client and holds nothing of the token.
     """
 
-    def __init__(
-        self, description: str, error: str = "invalid_token", *, expired: bool = False, revoked: bool = False
-    ) -> None:
+    def __init__(self, description: str, error: str = "invalid_token", *, reason: str = "malformed") -> None:
         super().__init__(description)
         self.description = description
         self.error = error
-        self.expired = expired
-        self.revoked = revoked
+        self.reason = "ambiguous" if error == "invalid_request" else reason
 
 
 @frozen(eq=False)
@@ -86,7 +82,7 @@ class TokenSource:
         if token is None:
             return None
         if len(token) > self.max_size:
-            raise TokenRefused(f"The token is longer than {self.max_size} bytes.")
+            raise TokenRefused(f"The token is longer than {self.max_size} bytes.", reason="too-long")
         if not _COMPACT(token):
             raise TokenRefused("The token is not a signed JSON web token.")
         return token

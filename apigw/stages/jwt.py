@@ -79,6 +79,9 @@ class Jwt(Stage):
 
     def _refuse(self, error: TokenRefused | KeysUnavailable | None = None) -> None:
         """:raises GatewayError: guests are not let in."""
+        if error is not None:
+            reason = error.code if isinstance(error, KeysUnavailable) else error.reason
+            self._authority.counts.refused[reason] += 1
         if not self._required:
             return
         if error is None:
@@ -88,5 +91,5 @@ class Jwt(Stage):
         field = challenge(error.error, error.description)
         if error.error == "invalid_request":
             raise ClientError(error.description, code="token-ambiguous", fields=[field])
-        code = "token-expired" if error.expired else "token-revoked" if error.revoked else "token-invalid"
+        code = f"token-{error.reason}" if error.reason in ("expired", "revoked") else "token-invalid"
         raise Unauthorized(error.description, code=code, fields=[field])

@@ -64,15 +64,21 @@ class Handshake(Protocol):
         self._address = address
         self._ends = site.seconds() + timeout
         self._timer: IDelayedCall | None = None
+        self._outcome = "failed"
 
     def connectionMade(self) -> None:
         self._site.opened(self)
         left = max(0.0, self._ends - self._site.seconds())
-        self._timer = self._site.clock.callLater(left, self.drop)
+        self._timer = self._site.clock.callLater(left, self._too_late)
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008 (Twisted's signature)
         self._stop_timer()
+        self._certificates.handshakes[self._outcome] += 1
         self._site.closed(self)
+
+    def _too_late(self) -> None:
+        self._outcome = "timeout"
+        self.drop()
 
     def close_when_idle(self) -> None:
         self.drop()
@@ -87,6 +93,7 @@ class Handshake(Protocol):
         if auth.mode == "required" and certificate is None:
             self.drop()
             return
+        self._certificates.handshakes["done"] += 1
         channel = self._site.buildProtocol(self._address)
         channel.tls = ClientTls(self._certificates.auths, auth, certificate)
         self.transport.wrappedProtocol = channel

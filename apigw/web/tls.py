@@ -78,6 +78,8 @@ class Certificates:
     :param protocols: for ALPN, the best first.
     :param seconds: since the epoch.
     :raises ValueError: a file can't be used.
+
+    :ivar handshakes: how many there were, by outcome: ``done``, ``timeout``, or ``failed`` for any other end.
     """
 
     _log = Logger()
@@ -91,6 +93,7 @@ class Certificates:
         seconds: Callable[[], float] = time,
     ) -> None:
         self.auths = auths
+        self.handshakes = {"done": 0, "failed": 0, "timeout": 0}
         self._listener = listener
         self._files = files
         self._protocols = protocols

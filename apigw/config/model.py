@@ -19,6 +19,7 @@ from apigw.config.checking import CHECK_PATH, STATUSES, TEXT
 from apigw.config.consumers import ApiKeysSection, ConsumerSection
 from apigw.config.discovering import DiscoverySection
 from apigw.config.endpoints import ENDPOINT, ListenEndpoint, parse_endpoint, parse_port
+from apigw.config.fallback import ServiceFallback
 from apigw.config.files import CA_FILE, CERTIFICATE_FILE, LOG
 from apigw.config.kind import choice, list_of
 from apigw.config.limiting import (
@@ -527,6 +528,7 @@ class ServiceSection:
     sticky: ServiceSticky = group(ServiceSticky)
     hedge: ServiceHedge = group(ServiceHedge)
     adaptive: ServiceAdaptive = group(ServiceAdaptive)
+    fallback: ServiceFallback = group(ServiceFallback)
     tls: ServiceTls = group(ServiceTls)
 
     @property
@@ -548,6 +550,7 @@ class ServiceSection:
             yield key, "has no scheme and credentials, write for example: Bearer ..."
         yield from self.sticky.problems()
         yield from self.hedge.problems()
+        yield from self.fallback.problems()
         yield from self.adaptive.problems()
 
 

@@ -27,6 +27,8 @@ NEEDS_A_FILE = {
     "secret_file",
     "file",
     "authorization_file",
+    "fallback.file",
+    "sticky.secret_file",
 }
 
 

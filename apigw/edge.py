@@ -16,9 +16,20 @@ from apigw.policy.gcra import CAPACITY, LocalQuotas, Quota
 from apigw.policy.ip_lists import IpLists, Network, Networks
 from apigw.policy.limit_fields import draft
 from apigw.policy.security_headers import OFF, SecurityHeaders
+from apigw.stages.concurrency import Bounds, Concurrency, InFlight
 from apigw.stages.cors import CrossOrigin
-from apigw.stages.limits import AddressLimit, Allowance, CallerLimit, LimitFields, QuotaStore, legacy_lines
+from apigw.stages.limits import (
+    AddressFirst,
+    Allowance,
+    Combined,
+    Exempt,
+    LimitFields,
+    Limits,
+    QuotaStore,
+    legacy_lines,
+)
 from apigw.stages.security import AddressLists, Closed, ResponseHeaders
+from apigw.state.inflight import LocalInFlight
 from apigw.state.shared import SharedMemory
 
 
@@ -48,11 +59,13 @@ class Edge:
         self._shared: SharedMemory | None = SharedMemory.passed(os.environ) if before is None else before._shared
         same = before is not None and (self._shared is not None or before._keys == self._keys)
         self._store: QuotaStore = before._store if before is not None and same else self._quotas()
-        self._exempt = Networks(() if limits is None else limits.exempt)
-        self._exempt_users = frozenset(() if limits is None else limits.exempt_users)
+        self._in_flight: InFlight | None = None if before is None else before._in_flight
+        self._exempt = Exempt(Networks(()))
+        if limits is not None:
+            self._exempt = Exempt(Networks(limits.exempt), frozenset(limits.exempt_users))
 
     def _quotas(self) -> QuotaStore:
-        return LocalQuotas(self._keys) if self._shared is None else self._shared.zone()
+        return LocalQuotas(self._keys) if self._shared is None else self._shared.open_quotas()
 
     # -- for all exchanges ---------------------------------------------------------------------------------------------
 
@@ -68,8 +81,11 @@ class Edge:
         return stages
 
     def _counting(self) -> bool:
-        limits = [(route.limit.ip, route.limit.user, route.limit.route) for route in self._config.routes]
-        return self._config.limits is not None or any(map(any, limits))
+        config = self._config
+        own = [route.limit for route in config.routes]
+        limits = [(limit.ip, limit.user, limit.consumer, limit.route, limit.by) for limit in own]
+        consumers = any(consumer.limit for consumer in config.consumers)
+        return config.limits is not None or consumers or any(map(any, limits))
 
     def _cross_origin(self, cors: CorsSection) -> CrossOrigin:
         policy = Cors(
@@ -100,7 +116,7 @@ class Edge:
         stages = [*self.own(), *self._closed(service)]
         if limits is not None:
             allowance = Allowance(_quota("ip", limits.rate(ip)), ip_scope="" if ip == "ip" else ip)
-            stages += self._by_address(allowance)
+            stages += self._limits(allowance, False)[1]
         return stages
 
     def route(self, route: RouteSection) -> tuple[list[Stage], list[Stage]]:
@@ -111,7 +127,9 @@ class Edge:
         allowance = Allowance(
             ip,
             user,
+            _quota("consumer", limit.consumer or None),
             _quota("route", limit.route or None),
+            [Combined(_named(combined.name, combined.rate), combined.parts) for combined in limit.by],
             ip_scope,
             user_scope,
             route.name,
@@ -119,13 +137,14 @@ class Edge:
             route.enforce,
         )
         headers = route.security_headers or self._config.gateway.security_headers
+        first, after = self._limits(allowance, route.auth != "none")
         stages = [
             *self._headers(headers),
             *self._lists(route.allow_ips, route.deny_ips, route.enforce),
             *self._closed(route.service, route.maintenance),
-            *self._by_address(allowance),
+            *first,
         ]
-        return stages, self._by_caller(allowance)
+        return stages, [*after, *self._concurrency(route)]
 
     def _limit(self, key: str, own: Limit | None, name: str) -> tuple[Quota | None, str]:
         """:return: a quota and whose it is: the route's own, or that of all routes that have none."""
@@ -134,15 +153,34 @@ class Edge:
             return _quota(key, own or None), name
         return (None if limits is None else _quota(key, limits.rate(key))), ""
 
-    def _by_address(self, allowance: Allowance) -> list[Stage]:
-        if allowance.ip is None:
-            return []
-        return [AddressLimit(self._store, self._seconds, allowance, self._exempt)]
+    def _limits(self, allowance: Allowance, asks: bool) -> tuple[list[Stage], list[Stage]]:
+        """
+        :param asks: it is asked who the client is.
+        :return: what comes before that, and what comes after.
+        """
+        consumers = asks and any(consumer.limit for consumer in self._config.consumers)
+        others = consumers or any((allowance.user, allowance.consumer, allowance.route, allowance.combined))
+        if not others and allowance.ip is None:
+            return [], []
+        arguments = (self._store, self._seconds, allowance, self._exempt)
+        if not asks or allowance.ip is None:
+            return [], [Limits(*arguments)]
+        if not others:
+            return [Limits(*arguments)], []
+        return [AddressFirst(*arguments)], [Limits(*arguments, addresses=True)]
 
-    def _by_caller(self, allowance: Allowance) -> list[Stage]:
-        if allowance.user is None and allowance.route is None:
+    def _concurrency(self, route: RouteSection) -> list[Stage]:
+        bounds = route.concurrent
+        if not any((bounds.ip, bounds.user, bounds.consumer, bounds.route)):
             return []
-        return [CallerLimit(self._store, self._seconds, allowance, self._exempt_users)]
+        if self._in_flight is None:
+            self._in_flight = LocalInFlight() if self._shared is None else self._shared.open_in_flight()
+        return [
+            Concurrency(
+                self._in_flight,
+                Bounds(route.name, bounds.ip, bounds.user, bounds.consumer, bounds.route, route.enforce),
+            )
+        ]
 
     def _lists(self, allow: Iterable[Network], deny: Iterable[Network], enforce: bool = True) -> list[Stage]:
         return [AddressLists(IpLists(allow, deny), enforce)] if allow or deny else []
@@ -158,4 +196,8 @@ class Edge:
 
 
 def _quota(name: str, rate: Rate | None) -> Quota | None:
-    return None if rate is None else Quota(name, rate.count, rate.period, rate.burst)
+    return None if rate is None else _named(name, rate)
+
+
+def _named(name: str, rate: Rate) -> Quota:
+    return Quota(name, rate.count, rate.period, rate.burst)

@@ -140,6 +140,12 @@ class RateLimited(ClientError):
     title = "Too many requests"
 
 
+class ConcurrencyLimited(RateLimited):
+    """Too many requests at once, not too many in a time."""
+
+    code = "concurrency-limited"
+
+
 class Unauthorized(ClientError):
     """:param fields: holds WWW-Authenticate (RFC 9110 section 15.5.2)."""
 

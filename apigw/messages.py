@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from apigw.errors import GatewayError
     from apigw.pipeline import Route
     from apigw.policy.client_auth import ClientTls
-    from apigw.policy.gcra import Standing
+    from apigw.policy.gcra import Spend, Standing
     from apigw.policy.principal import Principal
     from apigw.task import Task
 
@@ -294,8 +294,12 @@ class Exchange:
     """The same with roles, scopes and claims."""
     lines = b""
     """Fields for the service that hold for this request alone, in the form they have on the wire."""
+    uncounted: Spend | None = None
+    """What the client's address will spend, once it is known what else is to be spent."""
     standings: Sequence[Standing] = ()
     """What is left of the quotas that it was counted against."""
+    under_way: Sequence[tuple[int, str]] = ()
+    """What it is counted for until it is over."""
     would_refuse = ""
     """The code of an error that a policy would have made, had it not been told to report only."""
     response: Response | None = None

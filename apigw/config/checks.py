@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from attrs import frozen
 
-from apigw.config.consumers import ApiKeysSection
+from apigw.config.consumers import ApiKeysSection, ConsumerSection
 from apigw.config.discovering import DiscoverySection
 from apigw.config.limiting import Limit, LimitsSection
 from apigw.config.model import (
@@ -179,7 +179,10 @@ def _costs(found: Found) -> Iterator[ConfigError]:
     shared = next((limits for _, limits in found.of(LimitsSection)), None)
     for header, route in found.of(RouteSection):
         limit = route.limit
-        rates: list[tuple[str, Limit | None]] = [("limit.route", limit.route)]
+        rates: list[tuple[str, Limit | None]] = [("limit.route", limit.route), ("limit.consumer", limit.consumer)]
+        rates += [(f"limit.by of {combination.name}", combination.rate) for combination in limit.by]
+        if route.auth != "none":
+            rates += [(f"limit of [{other}]", consumer.limit) for other, consumer in found.of(ConsumerSection)]
         for key in ("ip", "user"):
             own: Limit | None = getattr(limit, key)
             if own is not None:

@@ -3,6 +3,7 @@
 # ruff: noqa: RUF009 (option is an attrs field)
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
@@ -93,6 +94,52 @@ def _parse_user(text: str) -> str:
 USERS: Kind[tuple[str, ...]] = list_of(Kind("user", _parse_user), "users")
 
 
+@frozen
+class Combination:
+    """
+    A limit of what several things say together.
+
+    :ivar parts: each ``ip``, ``user``, ``consumer``, ``route`` or ``header:name``, in lower case.
+    """
+
+    parts: tuple[str, ...]
+    rate: Rate
+
+    @property
+    def name(self) -> str:
+        return "+".join(self.parts)
+
+
+_PARTS = re.compile(r"(?:ip|user|consumer|route|header:[a-z0-9!#$%&'*.^_`|~-]{1,64})").fullmatch
+
+
+def _parse_combination(text: str) -> Combination:
+    keys, _, rate = text.partition(" ")
+    parts = tuple(keys.lower().split("+"))
+    for part in parts:
+        if not _PARTS(part):
+            raise ValueError(f"{part!r} is not ip, user, consumer, route or header:NAME, with + between several")
+    if len(set(parts)) < len(parts):
+        raise ValueError(f"{keys!r} has something twice, remove one of them")
+    if not rate.strip():
+        raise ValueError(f"{text!r} has no rate, write for example {keys} 100/m")
+    parsed = parse_rate(rate.strip())
+    if parsed is None:
+        raise ValueError(f"{text!r} is no limit, leave it out")
+    return Combination(parts, parsed)
+
+
+def _render_combination(combination: Combination) -> str:
+    return f"{combination.name} {render_rate(combination.rate)}"
+
+
+COMBINATIONS: Kind[tuple[Combination, ...]] = list_of(
+    Kind("combination", _parse_combination, _render_combination),
+    "combinations and rates",
+    identity=lambda combination: frozenset(combination.parts),
+)
+
+
 @frozen(kw_only=True)
 class LimitsSection:
     """
@@ -160,4 +207,37 @@ class RouteLimits:
     route: Limit | None = option(
         LIMIT, default=None, unset="none", example="1000/s", help="For all requests of the route together."
     )
+    consumer: Limit | None = option(
+        LIMIT, default=None, unset="none", example="500/m", help="For each consumer that shows an API key."
+    )
+    by: tuple[Combination, ...] = option(
+        COMBINATIONS,
+        default=(),
+        unset="none",
+        example="header:X-Tenant 100/m, user+header:X-Device 10/m burst 3",
+        help="For each value of a field, or of several things together: `ip`, `user`, `consumer`, `header:NAME`.",
+    )
     cost: int = option(integer(1, 1_000_000), default=1, help="As how many requests each counts.")
+
+
+_AT_ONCE = integer(1, 1_000_000)
+
+
+@frozen(kw_only=True)
+class RouteConcurrency:
+    ip: int | None = option(
+        _AT_ONCE,
+        default=None,
+        unset="any number",
+        example="10",
+        help="Requests of each address that may be under way at once; 429 past it.",
+    )
+    user: int | None = option(
+        _AT_ONCE, default=None, unset="any number", example="5", help="The same for each user that a token names."
+    )
+    consumer: int | None = option(
+        _AT_ONCE, default=None, unset="any number", example="50", help="The same for each consumer."
+    )
+    route: int | None = option(
+        _AT_ONCE, default=None, unset="any number", example="200", help="The same for all requests of the route."
+    )

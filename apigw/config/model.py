@@ -26,6 +26,7 @@ from apigw.config.limiting import (
     MAINTENANCE,
     NETWORKS,
     LimitsSection,
+    RouteConcurrency,
     RouteLimits,
     parse_maintenance_mode,
 )
@@ -618,6 +619,7 @@ class RouteSection:
         help="Bytes of the body of a request; 413 past it. `0` is no cap.",
     )
     limit: RouteLimits = group(RouteLimits)
+    concurrent: RouteConcurrency = group(RouteConcurrency)
     enforce: bool = option(
         SWITCH,
         default=True,

@@ -122,6 +122,28 @@ class LocalQuotas:
             whole_at.popitem(last=False)
         return Verdict(0.0, None, tuple(standings))
 
+    def peek(self, now: float, spends: Sequence[Spend], cost: float = 1.0) -> Verdict:
+        """What :meth:`take` would say; nothing is spent."""
+        wait = 0.0
+        tightest = None
+        for quota, key in spends:
+            late = max(self._whole_at.get(key, now) - now, 0.0) + cost * quota.interval - quota.window
+            if late > CLOSE and late > wait:
+                wait, tightest = late, quota
+        return Verdict(wait, tightest, () if tightest is None else self._standings(now, spends))
+
+    def whole_at(self, now: float, quota: Quota, key: str) -> float:
+        """When ``key`` has its whole quota again; ``now`` if it has it."""
+        return min(max(self._whole_at.get(key, now), now), now + quota.window)
+
+    def note(self, key: str, whole_at: float) -> None:
+        """It is known from elsewhere that ``key`` hasn't its whole quota before that."""
+        if self._whole_at.get(key, 0.0) < whole_at:
+            self._whole_at[key] = whole_at
+        self._whole_at.move_to_end(key)
+        while len(self._whole_at) > self._capacity:
+            self._whole_at.popitem(last=False)
+
     def _standings(self, now: float, spends: Sequence[Spend]) -> tuple[Standing, ...]:
         """As it is; nothing is spent. Whoever is refused stays known, however many others come."""
         standings = []

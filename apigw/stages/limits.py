@@ -1,22 +1,30 @@
-"""Refuses what comes too often, by address, by user and by route, and tells clients where they stand."""
+"""Refuses what comes too often, by whatever tells who asks, and tells clients where they stand."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Protocol
 
 from attrs import frozen
 
 from apigw.errors import RateLimited
-from apigw.messages import Exchange, Response
+from apigw.messages import Exchange, Response, field_values
 from apigw.pipeline import Stage
 from apigw.policy.gcra import Quota, Spend, Standing, Verdict
 from apigw.policy.ip_lists import Networks, client_key, parse
 from apigw.policy.limit_fields import legacy, whole_seconds
+from apigw.task import Task
 
 ADDRESSES = 10_000
 """Whose keys are remembered: 2 us less for those that come again."""
+
+_LONG = 64
+"""Characters of a field's value that are kept as they are; a longer one counts by its hash."""
+
+_PART = "\n"
+"""Between the parts of a key: what no part can hold."""
 
 
 class QuotaStore(Protocol):
@@ -25,29 +33,146 @@ class QuotaStore(Protocol):
     def take(self, now: float, spends: Sequence[Spend], cost: float = 1.0) -> Verdict | Awaitable[Verdict]:
         """As :meth:`apigw.policy.gcra.LocalQuotas.take`, at once or later."""
 
+    def peek(self, now: float, spends: Sequence[Spend], cost: float = 1.0) -> Verdict:
+        """What it would say, as far as that is known here; nothing is spent."""
+
+
+@frozen
+class Combined:
+    """
+    A quota of several things together.
+
+    :ivar parts: each ``ip``, ``user``, ``consumer``, ``route`` or ``header:NAME``.
+    """
+
+    quota: Quota
+    parts: tuple[str, ...]
+
 
 @frozen
 class Allowance:
     """
     What a route allows.
 
-    :ivar ip: for each address, user or the route as a whole; None for no limit.
+    :ivar ip: for each address, user, consumer or the route as a whole; None for no limit.
     :ivar scope: the quotas are shared by all routes that have the same.
+    :ivar name: of the route, for what it shares with no other.
     :ivar cost: what one request spends.
     :ivar enforce: False to let pass what would be refused, and say so in the log.
     """
 
     ip: Quota | None = None
     user: Quota | None = None
+    consumer: Quota | None = None
     route: Quota | None = None
+    combined: Sequence[Combined] = ()
     ip_scope: str = ""
     user_scope: str = ""
-    route_scope: str = ""
+    name: str = ""
     cost: float = 1.0
     enforce: bool = True
 
 
-class _Limits(Stage):
+@frozen
+class Exempt:
+    """
+    :ivar addresses: without limits by address.
+    :ivar users: without limits by user.
+    """
+
+    addresses: Networks
+    users: frozenset[str] = frozenset()
+
+
+Spender = Callable[[Exchange], Spend | None]
+"""What an exchange spends from a quota, None for nothing."""
+
+
+def by_address(quota: Quota, scope: str, exempt: Networks) -> Spender:
+    """An IPv6 client is its /64."""
+
+    def spend(address: str) -> Spend | None:
+        found = parse(address)
+        return None if found is not None and found in exempt else (quota, f"ip {scope} {client_key(address)}")
+
+    known = lru_cache(ADDRESSES)(spend)
+    return lambda exchange: known(exchange.client_ip)
+
+
+def by_user(quota: Quota, scope: str, exempt: frozenset[str]) -> Spender:
+    """Guests have none."""
+
+    def spend(exchange: Exchange) -> Spend | None:
+        user = exchange.principal
+        return None if user is None or user in exempt else (quota, f"user {scope} {user}")
+
+    return spend
+
+
+def by_consumer(quota: Quota, scope: str) -> Spender:
+    """Who shows an API key: each consumer, with all of its keys."""
+
+    def spend(exchange: Exchange) -> Spend | None:
+        who = exchange.identity
+        return (quota, f"consumer {scope} {who.consumer}") if who is not None and who.consumer else None
+
+    return spend
+
+
+def by_route(quota: Quota, name: str) -> Spender:
+    """All requests together."""
+    spend = (quota, f"route {name}")
+    return lambda exchange: spend
+
+
+def by_all_of(combined: Combined, name: str, exempt: Exempt) -> Spender:
+    """
+    Each combination. There is no limit for who is exempt of one by a part, or is a guest where a user counts. A field
+    that isn't there counts as an empty one, so that nobody escapes who leaves it out.
+    """
+    quota = combined.quota
+    prefix = f"by {name} {quota.name}"
+    parts = [_part(part, exempt) for part in combined.parts]
+
+    def spend(exchange: Exchange) -> Spend | None:
+        found = [prefix]
+        for part in parts:
+            value = part(exchange)
+            if value is None:
+                return None
+            found.append(value)
+        return quota, _PART.join(found)
+
+    return spend
+
+
+def _part(part: str, exempt: Exempt) -> Callable[[Exchange], str | None]:
+    kind, _, name = part.partition(":")
+    if kind == "header":
+        field = name.lower().encode()
+
+        def header(exchange: Exchange) -> str | None:
+            value = b", ".join(field_values(exchange.request.fields, field))
+            return value.decode("latin-1") if len(value) <= _LONG else blake2b(value, digest_size=16).hexdigest()
+
+        return header
+    if kind == "ip":
+        address = by_address(Quota("ip", 1, 1.0, 1), "", exempt.addresses)
+        return lambda exchange: _key(address(exchange))
+    if kind == "user":
+        user = by_user(Quota("user", 1, 1.0, 1), "", exempt.users)
+        return lambda exchange: _key(user(exchange))
+    if kind == "consumer":
+        consumer = by_consumer(Quota("consumer", 1, 1.0, 1), "")
+        return lambda exchange: _key(consumer(exchange))
+    return lambda exchange: ""
+
+
+def _key(spend: Spend | None) -> str | None:
+    return None if spend is None else spend[1]
+
+
+class _Counting(Stage):
     """:param seconds: a clock that doesn't jump."""
 
     def __init__(self, store: QuotaStore, seconds: Callable[[], float], allowance: Allowance) -> None:
@@ -67,7 +192,7 @@ class _Limits(Stage):
         self._judge(exchange, await verdict)
 
     def _judge(self, exchange: Exchange, verdict: Verdict) -> None:
-        exchange.standings = (*exchange.standings, *verdict.standings)
+        exchange.standings = verdict.standings
         quota = verdict.quota
         if quota is None:
             return
@@ -78,52 +203,91 @@ class _Limits(Stage):
         raise RateLimited(f"The limit by {quota.name} is reached; try again in {wait} s.", retry_after=wait)
 
 
-class AddressLimit(_Limits):
+class AddressFirst(_Counting):
     """
-    By address, before anything costly.
-
-    :param exempt: networks without this limit.
+    Refuses addresses whose quota is used up before anything costly, such as a look at a token. It is :class:`Limits`
+    further down that counts, all at once; what doesn't get there is counted on its way back.
     """
 
-    def __init__(self, store: QuotaStore, seconds: Callable[[], float], allowance: Allowance, exempt: Networks) -> None:
+    def __init__(self, store: QuotaStore, seconds: Callable[[], float], allowance: Allowance, exempt: Exempt) -> None:
         super().__init__(store, seconds, allowance)
         assert allowance.ip is not None
-        quota, scope = allowance.ip, allowance.ip_scope
+        self._spender = by_address(allowance.ip, allowance.ip_scope, exempt.addresses)
 
-        def spends(address: str) -> tuple[Spend, ...]:
-            found = parse(address)
-            if found is not None and found in exempt:
-                return ()
-            return ((quota, f"ip {scope} {client_key(address)}"),)
+    def request(self, exchange: Exchange) -> None:
+        spend = self._spender(exchange)
+        if spend is not None:
+            verdict = self._store.peek(self._seconds(), (spend,), self._cost)
+            if verdict.quota is not None:
+                self._judge(exchange, verdict)
+            exchange.uncounted = spend
 
-        self._spends = lru_cache(ADDRESSES)(spends)
+    def response(self, exchange: Exchange, response: Response) -> None:
+        if exchange.uncounted is not None:
+            self._count(exchange, exchange.uncounted)
 
-    def request(self, exchange: Exchange) -> Awaitable[None] | None:
-        spends = self._spends(exchange.client_ip)
-        return self._spend(exchange, spends) if spends else None
+    def done(self, exchange: Exchange) -> None:
+        """Whoever went away while it was asked who it is has no answer."""
+        if exchange.uncounted is not None:
+            self._count(exchange, exchange.uncounted)
+
+    def _count(self, exchange: Exchange, spend: Spend) -> None:
+        exchange.uncounted = None
+        verdict = self._store.take(self._seconds(), (spend,), self._cost)
+        if isinstance(verdict, Verdict):
+            exchange.standings = verdict.standings
+        else:
+            Task(_forget(verdict))
 
 
-class CallerLimit(_Limits):
+async def _forget(verdict: Awaitable[Verdict]) -> None:
+    await verdict
+
+
+class Limits(_Counting):
     """
-    By user and by route, once it is known who asks. A guest has no limit by user.
+    Counts against all quotas that concern a request, once it is known who asks: it spends from all, or from none.
 
-    :param exempt: users without that limit.
+    :param addresses: :class:`AddressFirst` comes before, and says what an address spends.
     """
 
     def __init__(
-        self, store: QuotaStore, seconds: Callable[[], float], allowance: Allowance, exempt: frozenset[str]
+        self,
+        store: QuotaStore,
+        seconds: Callable[[], float],
+        allowance: Allowance,
+        exempt: Exempt,
+        addresses: bool = False,
     ) -> None:
         super().__init__(store, seconds, allowance)
-        self._user = allowance.user
-        self._scope = allowance.user_scope
-        self._route = () if allowance.route is None else ((allowance.route, f"route {allowance.route_scope}"),)
-        self._exempt = exempt
+        self._addresses = addresses
+        name = allowance.name
+        spenders: list[Spender] = []
+        if allowance.ip is not None and not addresses:
+            spenders.append(by_address(allowance.ip, allowance.ip_scope, exempt.addresses))
+        if allowance.user is not None:
+            spenders.append(by_user(allowance.user, allowance.user_scope, exempt.users))
+        if allowance.consumer is not None:
+            spenders.append(by_consumer(allowance.consumer, name))
+        if allowance.route is not None:
+            spenders.append(by_route(allowance.route, name))
+        spenders += [by_all_of(combined, name, exempt) for combined in allowance.combined]
+        self._spenders = spenders
 
     def request(self, exchange: Exchange) -> Awaitable[None] | None:
-        spends: tuple[Spend, ...] = self._route
-        user = exchange.principal
-        if user is not None and self._user is not None and user not in self._exempt:
-            spends = ((self._user, f"user {self._scope} {user}"), *spends)
+        spends: list[Spend] = []
+        if self._addresses:
+            spend = exchange.uncounted
+            if spend is not None:
+                exchange.uncounted = None
+                spends.append(spend)
+        for spender in self._spenders:
+            spend = spender(exchange)
+            if spend is not None:
+                spends.append(spend)
+        who = exchange.identity
+        if who is not None and who.quota is not None:
+            spends.append((who.quota, f"consumer {who.consumer}"))
         return self._spend(exchange, spends) if spends else None
 
 

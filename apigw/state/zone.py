@@ -131,6 +131,19 @@ class Zone:
             standings.append(_standing(quota, reset))
         return Verdict(wait, tightest, tuple(standings))
 
+    def peek(self, now: float, spends: Sequence[Spend], cost: float = 1.0) -> Verdict:
+        """What :meth:`take` would say; nothing is spent, nobody is waited for."""
+        wait = 0.0
+        tightest = None
+        standings = []
+        for quota, key in spends:
+            reset = self.whole_at(now, quota, key) - now
+            standings.append(_standing(quota, reset))
+            late = reset + cost * quota.interval - quota.window
+            if late > CLOSE and late > wait:
+                wait, tightest = late, quota
+        return Verdict(wait, tightest, tuple(standings))
+
     def whole_at(self, now: float, quota: Quota, key: str) -> float:
         """When ``key`` has its whole quota again; ``now`` if it has it."""
         bucket, digest = self._find(key)

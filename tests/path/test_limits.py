@@ -9,14 +9,25 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from apigw.dates import HttpDate
+from apigw.errors import Unauthorized
 from apigw.messages import Exchange
 from apigw.pipeline import Stage
 from apigw.policy.cors import Cors
 from apigw.policy.gcra import LocalQuotas, Quota, Spend, Verdict
 from apigw.policy.ip_lists import Networks
 from apigw.policy.limit_fields import draft
+from apigw.policy.principal import Principal
 from apigw.stages.cors import CrossOrigin
-from apigw.stages.limits import AddressLimit, Allowance, CallerLimit, LimitFields, QuotaStore, legacy_lines
+from apigw.stages.limits import (
+    AddressFirst,
+    Allowance,
+    Combined,
+    Exempt,
+    LimitFields,
+    Limits,
+    QuotaStore,
+    legacy_lines,
+)
 from tests.kit import Memory
 from tests.path.test_exchange import head_of
 
@@ -24,6 +35,7 @@ OK = b"HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nhi"
 TWO = Quota("ip", 2, 60.0, 2)
 THREE = Quota("user", 3, 60.0, 3)
 ONE = Quota("route", 1, 10.0, 1)
+CONSUMER = Quota("consumer", 4, 60.0, 4)
 
 
 class Says(Stage):
@@ -33,8 +45,25 @@ class Says(Stage):
         for name, value in exchange.request.fields:
             if name == b"Who":
                 exchange.principal = value.decode()
+                consumer = value.decode() if value.startswith(b"acme") else ""
+                exchange.identity = Principal(value.decode(), consumer=consumer, quota=CONSUMER if consumer else None)
             elif name == b"From":
                 exchange.client_ip = value.decode()
+
+
+class Door(Stage):
+    """Lets in by the field ``Who`` alone, and takes its time with ``slow``."""
+
+    def __init__(self) -> None:
+        self.asked: list[Deferred[None]] = []
+
+    def request(self, exchange: Exchange) -> Awaitable[None] | None:
+        if exchange.principal == "slow":
+            self.asked.append(Deferred())
+            return self.asked[-1]
+        if exchange.principal is None:
+            raise Unauthorized("Who?")
+        return None
 
 
 class Now:
@@ -55,13 +84,16 @@ class Gate:
         store: QuotaStore | None = None,
         exempt: str = "10.0.0.0/8",
         fields: Stage | None = None,
+        door: bool = False,
     ) -> None:
         self.clock = Now()
         store = LocalQuotas() if store is None else store
         stages: list[Stage] = [Says(), CrossOrigin(Cors(["https://a.test"]), HttpDate()), fields or LimitFields(draft)]
-        if allowance.ip is not None:
-            stages.append(AddressLimit(store, self.clock, allowance, Networks([ip_network(exempt)])))
-        stages.append(CallerLimit(store, self.clock, allowance, frozenset(["robot"])))
+        free = Exempt(Networks([ip_network(exempt)]), frozenset(["robot"]))
+        self.door = Door()
+        if door:
+            stages += [AddressFirst(store, self.clock, allowance, free), self.door]
+        stages.append(Limits(store, self.clock, allowance, free, door))
         self.memory = Memory(stages=stages)
         self.client = self.memory.client()
 
@@ -189,6 +221,9 @@ def test_a_verdict_may_take_its_time(wait: float, status: bytes) -> None:
             self.asked.append(Deferred())
             return self.asked[-1]
 
+        def peek(self, now: float, spends: Sequence[Spend], cost: float = 1.0) -> Verdict:
+            raise AssertionError("nobody asks who it is")
+
     slow = Slow()
     gate = Gate(Allowance(ip=TWO), slow)
     gate.client.feed(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -198,3 +233,63 @@ def test_a_verdict_may_take_its_time(wait: float, status: bytes) -> None:
     if not wait:
         gate.memory.dials[-1].feed(OK)
     assert gate.client.take().split()[1] == status
+
+
+def test_an_address_is_refused_before_it_is_asked_who_it_is_and_what_fails_there_counts() -> None:
+    gate = Gate(Allowance(ip=THREE), door=True)
+    assert gate.statuses(2) == [401, 401]
+    _, fields, _ = gate.ask(who="ann")
+    assert fields[b"ratelimit"] == b'"user";r=0;t=60'
+    status, fields, _ = gate.ask()
+    assert status == 429
+    assert fields[b"ratelimit"] == b'"user";r=0;t=60'
+    assert gate.ask(who="ann")[0] == 429
+    assert gate.ask("192.0.2.2", "ann")[0] == 200
+    assert gate.ask("10.0.0.1")[0] == 401, "whoever is exempt is asked none the less"
+
+
+def test_who_goes_away_while_it_is_asked_who_it_is_counts() -> None:
+    gate = Gate(Allowance(ip=TWO), door=True)
+    gate.client.feed(b"GET / HTTP/1.1\r\nHost: h\r\nFrom: 192.0.2.1\r\nWho: slow\r\n\r\n")
+    gate.client.reset()
+    gate.client = gate.memory.client()
+    assert gate.statuses(2, who="ann") == [200, 429]
+
+
+def test_whatever_refuses_spends_from_none() -> None:
+    gate = Gate(Allowance(ip=Quota("ip", 5, 60.0, 5), user=TWO), door=True)
+    assert gate.statuses(10, who="ann") == [200, 200] + [429] * 8
+    assert gate.statuses(4, who="bob") == [200, 200, 429, 429]
+    assert gate.ask(who="cid")[0] == 200
+
+
+def test_consumers_have_limits_with_all_they_ask_and_on_a_route() -> None:
+    store = LocalQuotas()
+    one, other = Gate(Allowance(name="one", consumer=TWO), store), Gate(Allowance(name="other", consumer=THREE), store)
+    assert one.statuses(3, who="acme") == [200, 200, 429]
+    assert other.statuses(3, who="acme") == [200, 200, 429], "four in all"
+    assert one.statuses(3, who="acme2") == [200, 200, 429]
+    assert one.statuses(3, who="ann") == [200, 200, 200], "a token is no key"
+
+
+def test_a_field_has_limits_and_whoever_leaves_it_out_too() -> None:
+    gate = Gate(Allowance(combined=[Combined(Quota("header:tenant", 2, 60.0, 2), ("header:tenant",))]))
+    assert [gate.ask(more=b"Tenant: a\r\n")[0] for _ in range(3)] == [200, 200, 429]
+    assert gate.ask(more=b"tenant: b\r\n")[0] == 200
+    assert gate.statuses(3) == [200, 200, 429]
+    long = b"Tenant: " + b"x" * 1000
+    assert [gate.ask(more=long + b"\r\n")[0] for _ in range(3)] == [200, 200, 429]
+    assert gate.ask(more=long + b"y\r\n")[0] == 200
+
+
+def test_a_combination_counts_each_of_its_values_apart() -> None:
+    parts = ("user", "consumer", "ip", "route", "header:device")
+    gate = Gate(Allowance(combined=[Combined(Quota("+".join(parts), 1, 60.0, 1), parts)]))
+    device = b"Device: 1\r\n"
+    assert gate.ask("192.0.2.1", "acme", device)[0] == 200
+    assert gate.ask("192.0.2.1", "acme", device)[0] == 429
+    assert gate.ask("192.0.2.1", "acme", b"Device: 2\r\n")[0] == 200
+    assert gate.ask("192.0.2.2", "acme", device)[0] == 200
+    assert gate.ask("192.0.2.1", "acme2", device)[0] == 200
+    assert gate.statuses(3, who="ann") == [200, 200, 200], "nobody's key"
+    assert gate.statuses(3, "10.0.0.1", "acme3") == [200, 200, 200], "its address is exempt"

@@ -15,16 +15,29 @@ TWO = Quota("ip", 2, 60.0, 2)
 
 
 def test_who_gets_it_counts_in_it() -> None:
-    made = SharedMemory.create(1000)
-    os.set_inheritable(made.descriptor, True)
-    passed = SharedMemory.passed({"HOME": "/", **made.environment()})
+    made = SharedMemory.create(1000, 2)
+    os.set_inheritable(made.quotas, True)
+    passed = SharedMemory.passed({"HOME": "/", **made.environment(0)})
     assert passed == made
-    assert not os.get_inheritable(made.descriptor)
-    with closing(made.zone()) as one, closing(passed.zone()) as two:
+    assert not os.get_inheritable(made.quotas)
+    with closing(made.open_quotas()) as one, closing(passed.open_quotas()) as two:
         assert not one.take(1.0, ((TWO, "a"),)).wait
         assert not two.take(1.0, ((TWO, "a"),)).wait
         assert one.take(1.0, ((TWO, "a"),)).wait
-    os.close(made.descriptor)
+    made.close()
+
+
+def test_workers_count_what_is_under_way_by_their_numbers() -> None:
+    made = SharedMemory.create(1000, 2)
+    one, two = (SharedMemory.passed(made.environment(number)) for number in range(2))
+    assert one is not None
+    assert two is not None
+    with closing(one.open_in_flight()) as first, closing(two.open_in_flight()) as second:
+        assert first.enter([(1, "a")]) == -1
+        assert second.enter([(1, "a")]) == 0
+        with closing(one.open_in_flight()):
+            assert second.enter([(1, "a")]) == -1
+    made.close()
 
 
 def test_where_nothing_was_passed_on_there_is_none() -> None:
@@ -33,8 +46,8 @@ def test_where_nothing_was_passed_on_there_is_none() -> None:
 
 def test_something_else_is_refused() -> None:
     descriptor = create(64)
-    passed = SharedMemory.passed({PASSED: f"{descriptor}:6400"})
+    passed = SharedMemory.passed({PASSED: f"{descriptor}:{descriptor}:6400:1:0"})
     assert passed is not None
     with pytest.raises(ValueError, match="made for another configuration"):
-        passed.zone()
+        passed.open_quotas()
     os.close(descriptor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,21 +38,21 @@ def served(port: int) -> int:
 
 
 def test_gateways_that_share_memory_admit_exactly_the_limit(tmp_path: Path) -> None:
-    made = SharedMemory.create(1000)
-    environ = made.environment()
+    made = SharedMemory.create(1000, 2)
+    environ, another = made.environment(0), made.environment(1)
     directories = [tmp_path / name for name in "ab"]
     for directory in directories:
         directory.mkdir()
     try:
         with (
-            Gateway(directories[0], INI, environ=environ, descriptors=[made.descriptor]) as one,
-            Gateway(directories[1], INI, environ=environ, descriptors=[made.descriptor]) as two,
+            Gateway(directories[0], INI, environ=environ, descriptors=made.descriptors) as one,
+            Gateway(directories[1], INI, environ=another, descriptors=made.descriptors) as two,
             ThreadPoolExecutor(4) as threads,
         ):
             assert sum(threads.map(served, [one.port, two.port] * 2)) == 101
             two.kill()
             assert served(one.port) == 0
-            with Gateway(directories[1], INI, environ=environ, descriptors=[made.descriptor]) as new:
+            with Gateway(directories[1], INI, environ=another, descriptors=made.descriptors) as new:
                 assert served(new.port) == 0, "what was counted stays counted"
     finally:
-        os.close(made.descriptor)
+        made.close()

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 DAY = timedelta(days=1)
@@ -31,7 +32,7 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         self.certificate = builder.sign(above._key, hashes.SHA256())
         self.pem = self.certificate.public_bytes(Encoding.PEM)
-        self.chain = b"" if parent is None else self.pem + parent.chain
+        self.chain: bytes = b"" if parent is None else self.pem + parent.chain
 
     def issue(self, *names: str, subject: str = "", lasts: timedelta = 30 * DAY, client: bool = False) -> bytes:
         """
@@ -58,6 +59,23 @@ def _builder(
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
     builder = builder.serial_number(x509.random_serial_number())
     return builder.not_valid_before(min(now, now + lasts) - DAY).not_valid_after(now + lasts)
+
+
+def stapled(authority: Authority, pem: bytes, lasts: timedelta = DAY, revoked: bool = False) -> bytes:
+    """What ``authority`` says of the first certificate in ``pem``: an OCSP response in DER form."""
+    now = datetime.now(timezone.utc)
+    builder = ocsp.OCSPResponseBuilder().add_response(
+        cert=x509.load_pem_x509_certificates(pem)[0],
+        issuer=authority.certificate,
+        algorithm=hashes.SHA1(),
+        cert_status=ocsp.OCSPCertStatus.REVOKED if revoked else ocsp.OCSPCertStatus.GOOD,
+        this_update=now - 2 * DAY,
+        next_update=now + lasts,
+        revocation_time=now - DAY if revoked else None,
+        revocation_reason=None,
+    )
+    builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, authority.certificate)
+    return builder.sign(authority._key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
 def write(path: Path, *parts: bytes) -> str:

@@ -19,6 +19,7 @@ from attrs import field, frozen
 
 from apigw.config.files import absolute, certificates, private_key, read
 from apigw.config.kind import Kind, list_of
+from apigw.config.stapling import SUFFIX
 
 KEY = ".key"
 
@@ -59,7 +60,7 @@ class CertificateFiles:
             if not has_magic(pattern):
                 found[Path(pattern)] = None
                 continue
-            fitting = [Path(path) for path in sorted(glob(pattern)) if not path.endswith(KEY)]  # noqa: PTH207 (absolute)
+            fitting = [Path(path) for path in sorted(glob(pattern)) if not path.endswith((KEY, SUFFIX))]  # noqa: PTH207 (absolute)
             if not fitting:
                 raise ValueError(f"no file fits {pattern}")
             found.update(dict.fromkeys(fitting))
@@ -74,8 +75,8 @@ class CertificateFiles:
 
 
 def stamp(path: Path) -> tuple[Any, ...]:
-    """Differs when the file or its key was written or replaced; cheap."""
-    return tuple(_stat(file) for file in (path, path.with_suffix(KEY)))
+    """Differs when the file, its key or what is stapled to it was written or replaced; cheap."""
+    return tuple(_stat(file) for file in (path, path.with_suffix(KEY), path.with_suffix(SUFFIX)))
 
 
 def _stat(path: Path) -> tuple[int, int, int] | None:

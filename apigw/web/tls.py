@@ -21,6 +21,7 @@ from zope.interface import implementer
 
 from apigw.config.certificates import CertificateFiles, KeyPair, load_pair, stamp
 from apigw.config.files import certificates, read
+from apigw.config.stapling import Staple, load_staple
 from apigw.policy.client_auth import ClientAuth, ClientAuths
 
 CIPHERS = b":".join(
@@ -100,6 +101,7 @@ class Certificates:
         self._seconds = seconds
         self._refused: dict[Path, Stamp] = {}
         self._told: set[tuple[str, float]] = set()
+        self._staples: dict[str, Staple] = {}
         self._looking: LoopingCall | None = None
         paths = {auth.ca for auth in (auths.default, *auths.hosts.values()) if auth.ca is not None}
         self._authorities = {path: self._load_authorities(Path(path)) for path in sorted(paths)}
@@ -196,11 +198,28 @@ class Certificates:
     def _load(self, path: Path) -> _Shown:
         now = stamp(path)
         pair = load_pair(path)
+        self._load_staple(path, pair)
         try:
             return _Shown(now, pair, {self.auths.default: self._context(pair, self.auths.default)})
         except SSL.Error as error:
             reason = error.args[0][-1][-1] if error.args and error.args[0] else str(error)
             raise ValueError(f"{path} holds a certificate that OpenSSL doesn't take: {reason}") from None
+
+    def _load_staple(self, path: Path, pair: KeyPair) -> None:
+        """A response that is of no use is told, and the certificate is shown without one."""
+        self._staples.pop(pair.path, None)
+        try:
+            staple = load_staple(path, pair.chain[0], self._seconds())
+        except ValueError as wrong:
+            self._log.warn("[listener:{name}] not stapled: {wrong}", name=self._listener, wrong=wrong)
+        else:
+            if staple is not None:
+                self._staples[pair.path] = staple
+
+    def _stapled(self, _: SSL.Connection, path: str | None) -> bytes:
+        """What goes with the certificate in ``path`` in a handshake whose client asks for it; may be nothing."""
+        staple = self._staples.get(path or "")
+        return b"" if staple is None or staple.expires <= self._seconds() else staple.response
 
     @staticmethod
     def _load_authorities(path: Path) -> _Authorities:
@@ -246,6 +265,7 @@ class Certificates:
         context.set_alpn_select_callback(self._choose_protocol)
         context.set_tlsext_servername_callback(self._named)
         context.set_session_id(b"apigw")
+        context.set_ocsp_server_callback(self._stapled, pair.path)
         if self.auths.several:
             context.set_options(SSL.OP_NO_TICKET)
             context.set_session_cache_mode(SSL.SESS_CACHE_OFF)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from apigw.config.model import GatewaySection, ListenerSection
 from apigw.core import GatewayCore
 from apigw.http1.head import HeadLimits
 from apigw.policy.forwarded import Forwarding
-from apigw.reload import CannotStart
+from apigw.reload import CannotStart, Commit
 from apigw.routes import GatewayRoutes
 from apigw.sockets import Sockets
 from apigw.telemetry.tls import ListenerTls
@@ -61,26 +61,25 @@ Way = tuple[GatewayCore, GatewayRoutes]
 class Doors:
     """
     :param sockets: opens those that are listened on.
-    :param owner: a UNIX socket's file is removed when it is closed here.
+    :param shared: other processes accept from the same sockets, and somebody else sees to UNIX sockets' files.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, sockets: Sockets, owner: bool = True) -> None:
+    def __init__(self, reactor: Any, sockets: Sockets, shared: bool = False) -> None:
         self._reactor = reactor
         self._sockets = sockets
-        self._owner = owner
+        self._shared = shared
         self._running = False
         self._ending: set[Site] = set()
         self.all: list[Door] = []
 
     # -- one configuration after the other -------------------------------------------------------------------------
 
-    def prepare(self, config: GatewayConfig, wiring: Wiring) -> tuple[Callable[[], None], Callable[[], None]]:
+    def prepare(self, config: GatewayConfig, wiring: Wiring) -> Commit:
         """
         Open what is new.
 
-        :return: what brings all of it into use, and what takes it back instead.
         :raises CannotStart: a listener can't be opened; nothing has changed.
         """
         before = list(self.all)
@@ -107,7 +106,7 @@ class Doors:
         except CannotStart:
             back()
             raise
-        return partial(self._commit, doors, kept, before, config, wiring), back
+        return Commit(partial(self._commit, doors, kept, before, config.gateway.drain_timeout), back)
 
     def _wanted(self, config: GatewayConfig, wiring: Wiring) -> Iterator[Door]:
         settings = channel_settings(config.gateway)
@@ -140,10 +139,8 @@ class Doors:
         doors: Sequence[Door],
         kept: Mapping[Door, Door],
         gone: Sequence[Door],
-        config: GatewayConfig,
-        wiring: Wiring,
+        timeout: float,
     ) -> None:
-        timeout = config.gateway.drain_timeout
         self.all = []
         for door in doors:
             other = kept.get(door)
@@ -173,7 +170,7 @@ class Doors:
         Accept connections; before the reactor runs the kernel keeps them.
         """
         assert door.listening is not None
-        door.port = listen(self._reactor, door.listening, door.factory)
+        door.port = listen(self._reactor, door.listening, door.factory, self._shared)
         door.listening.close()
         door.listening = None
         if self._running:
@@ -191,7 +188,7 @@ class Doors:
         door.site.drain(timeout).addCallback(lambda _: self._ending.discard(door.site))
 
     def _unlink(self, door: Door) -> None:
-        if self._owner and door.where.family == "unix":
+        if not self._shared and door.where.family == "unix":
             Path(door.where.path).unlink(missing_ok=True)
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -208,7 +205,8 @@ class Doors:
 
     def _tell(self, door: Door) -> None:
         assert door.port is not None
-        self._log.info("[{header}] {address}", header=door.header, address=door.port.getHost())
+        if not self._shared:
+            self._log.info("[{header}] {address}", header=door.header, address=door.port.getHost())
 
     def close(self, passed_on: bool = False) -> Deferred[Any]:
         """

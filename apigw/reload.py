@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic, time
 from typing import Any, TypeVar
 
@@ -20,12 +20,25 @@ T = TypeVar("T")
 SLICE = 0.002
 """Seconds of work between two rests, in which requests get their turn."""
 
-Commit = Callable[[], None]
-Prepare = Callable[[GatewayConfig], Steps[Commit]]
-
 
 class CannotStart(Exception):
     """The gateway can't run as configured; one line says why."""
+
+
+@frozen
+class Commit:
+    """
+    A configuration that is ready.
+
+    :ivar take: swaps, and can't fail.
+    :ivar give_up: takes back what was made ready.
+    """
+
+    take: Callable[[], object]
+    give_up: Callable[[], object]
+
+
+Prepare = Callable[[str], Awaitable[Commit]]
 
 
 @frozen
@@ -66,17 +79,16 @@ class Reload:
     """
     Reloads of one gateway, one at a time.
 
-    :param prepare: makes all that a configuration needs, and changes nothing; what it returns swaps, and can't fail.
-        Raises :class:`CannotStart` where the configuration can't be used, having taken back what it did.
+    :param prepare: makes ready all that the text of a configuration asks for, and changes nothing. Raises
+        :class:`ConfigErrors` or :class:`CannotStart` where it can't be used, having taken back what it did.
     :param told: takes down how each ended.
     """
 
     _log = Logger()
 
-    def __init__(self, source: Source, prepare: Prepare, clock: Any, told: Reloads) -> None:
-        self.source = source
+    def __init__(self, source: Source, prepare: Prepare, told: Reloads) -> None:
+        self._source = source
         self._prepare = prepare
-        self._clock = clock
         self._told = told
         self._one = DeferredLock()
 
@@ -91,31 +103,24 @@ class Reload:
     async def _reload(self) -> bool:
         begun = monotonic()
         try:
-            commit = await self.prepare(self.source.text())
+            commit = await self._prepare(self._source.text())
         except (ConfigErrors, CannotStart) as wrong:
-            self.refused(str(wrong))
+            self._refused(str(wrong))
             return False
         except Exception as failed:
             self._log.failure("reload")
-            self.refused(f"{type(failed).__name__}: {failed}")
+            self._refused(f"{type(failed).__name__}: {failed}")
             return False
-        commit()
-        self.done(monotonic() - begun)
+        commit.take()
+        self._done(monotonic() - begun)
         return True
 
-    async def prepare(self, text: str) -> Commit:
-        """
-        :raises ConfigErrors: :raises CannotStart: nothing has changed.
-        """
-        config = await in_turns(self.source.loading(text), self._clock)
-        return await in_turns(self._prepare(config), self._clock)
-
-    def done(self, seconds: float) -> None:
+    def _done(self, seconds: float) -> None:
         """A new configuration is in force."""
         self._told.ended(time(), "")
         self._log.info("reloaded in {ms} ms", ms=round(seconds * 1000.0))
 
-    def refused(self, reason: str) -> None:
+    def _refused(self, reason: str) -> None:
         """The one before stays in force."""
         self._told.ended(time(), reason)
         self._log.warn("not reloaded, the configuration stays as it was: {reason}", reason=reason)

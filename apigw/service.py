@@ -23,7 +23,7 @@ from apigw.demo import tour
 from apigw.doors import Doors
 from apigw.loop import lean
 from apigw.policy.token_counts import TokenCounts
-from apigw.reload import CannotStart, Commit, Reload, Source
+from apigw.reload import CannotStart, Commit, Reload, Source, in_turns
 from apigw.sockets import Sockets
 from apigw.telemetry.lines import LineWriter, target
 from apigw.telemetry.metrics import GatewayMetrics
@@ -57,6 +57,8 @@ class Gateway(MultiService):
     """
 
     _log = Logger()
+    shared = False
+    """Other processes accept from the same sockets, and one speaks for all."""
 
     def __init__(self, config: GatewayConfig, reactor: Any, source: Source, sockets: Sockets) -> None:
         super().__init__()
@@ -68,17 +70,18 @@ class Gateway(MultiService):
         self._log_to = config.gateway.access_log
         self._builder = UpstreamBuilder(reactor, monotonic, Random(), config.discovery)
         self._reloads = Reloads(time())
-        self.reload = Reload(source, self._prepare, reactor, self._reloads)
+        self._source = source
+        self.reload = Reload(source, self.prepare, self._reloads)
         self._date = HttpDate()
         self._pseudonym = f"apigw-{os.urandom(4).hex()}"
         self._token_counts = TokenCounts()
-        self._doors = Doors(reactor, sockets)
+        self._doors = Doors(reactor, sockets, self.shared)
         self._metrics = None if config.admin is None else self._build_metrics()
         self._wiring = Wiring(config, self._around())
         whole(self._wiring.build())
-        commit, _ = self._doors.prepare(config, self._wiring)
+        opened = self._doors.prepare(config, self._wiring)
         sockets.close()
-        commit()
+        opened.take()
         self._adopt()
 
     def _around(self) -> Around:
@@ -94,6 +97,7 @@ class Gateway(MultiService):
             self._uptime,
             lambda: self._draining,
             self._token_counts,
+            private=self.shared,
         )
 
     def _line_writer(self, where: str) -> LineWriter | None:
@@ -119,8 +123,16 @@ class Gateway(MultiService):
 
     # -- another configuration ---------------------------------------------------------------------------------------
 
+    async def prepare(self, text: str) -> Commit:
+        """
+        Make ready all that the text of another configuration asks for, beside what there is.
+
+        :raises ConfigErrors: :raises CannotStart: it can't be used; nothing has changed.
+        """
+        config = await in_turns(self._source.loading(text), self._reactor)
+        return await in_turns(self._prepare(config), self._reactor)
+
     def _prepare(self, config: GatewayConfig) -> Steps[Commit]:
-        """For :class:`Reload`: all that ``config`` needs, beside what there is."""
         where = config.gateway.access_log
         lines, metrics = self._lines, self._metrics
         turned = None
@@ -134,17 +146,21 @@ class Gateway(MultiService):
         if metrics is None and config.admin is not None:
             self._metrics = self._build_metrics()
         wiring = Wiring(config, self._around(), self._wiring)
-        try:
-            yield from wiring.build()
-            open_doors, _ = self._doors.prepare(config, wiring)
-        except BaseException:
+
+        def back() -> None:
             wiring.give_up()
             self._lines, self._metrics = lines, metrics
             if turned is not None:
                 turned.close()
+
+        try:
+            yield from wiring.build()
+            opened = self._doors.prepare(config, wiring)
+        except BaseException:
+            back()
             raise
 
-        def commit() -> None:
+        def take() -> None:
             self._config, self._wiring = config, wiring
             if turned is not None:
                 self._log_to = where
@@ -155,11 +171,15 @@ class Gateway(MultiService):
             if metrics is None and self._metrics is not None:
                 self._metrics.lag.start()
             wiring.commit()
-            open_doors()
+            opened.take()
             self._adopt()
             self._reactor.callLater(COLLECT_AFTER, gc.collect)
 
-        return commit
+        def give_up() -> None:
+            opened.give_up()
+            back()
+
+        return Commit(take, give_up)
 
     # -- running -------------------------------------------------------------------------------------------------
 
@@ -171,12 +191,12 @@ class Gateway(MultiService):
             self._metrics.lag.start()
         lean(self._reactor)
         self._wiring.commit()
-        self._builder.start_checks()
-        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._asked_to_reload))
-        signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self._reopen))
+        if not self.shared:
+            self._builder.start_checks()
+        self.take_signals()
         self._reactor.callWhenRunning(self._take_stop_signals)
         self._doors.start()
-        if self._builder.demos and sys.__stdout__ is not None:
+        if self._builder.demos and not self.shared and sys.__stdout__ is not None:
             port = self._doors.all[0].port
             base = f"http://127.0.0.1:{8080 if port is None else getattr(port.getHost(), 'port', 8080)}"
             sys.__stdout__.write("\n".join(["", "Try:", *tour(base), "", ""]))
@@ -208,6 +228,11 @@ class Gateway(MultiService):
             self._lines.close()
         return maybeDeferred(super().stopService)
 
+    def take_signals(self) -> None:
+        """Those that don't stop it."""
+        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._asked_to_reload))
+        signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self.reopen))
+
     def _take_stop_signals(self) -> None:
         """
         In place of the reactor's own way with them, by which twistd ends as if it were killed (exit status 143, not 0)
@@ -227,10 +252,11 @@ class Gateway(MultiService):
 
     def _asked_to_reload(self) -> None:
         """The log file is reopened too, for it may have been moved away."""
-        self._reopen()
+        self.reopen()
         self.reload()
 
-    def _reopen(self) -> None:
+    def reopen(self) -> None:
+        """Open the file of the access log anew."""
         if self._lines is not None:
             self._lines.reopen()
 

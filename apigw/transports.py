@@ -123,14 +123,31 @@ class _AdoptedUnixPort(unix.Port):
         tcp.Port.connectionLost(self, reason)
 
 
-def listen(reactor: Any, listening: socket.socket, factory: Any) -> IListeningPort:
-    """Accept from a socket that listens and doesn't block; the port has a duplicate of it."""
+class _SharedPort(tcp.Port):
+    """Others accept from the same socket: one connection a turn, so that whoever has nothing to do gets the next."""
+
+    @property
+    def numberAccepts(self) -> int:
+        return 1
+
+    @numberAccepts.setter
+    def numberAccepts(self, number: int) -> None:
+        """It stays as it is."""
+
+
+def listen(reactor: Any, listening: socket.socket, factory: Any, shared: bool = False) -> IListeningPort:
+    """
+    Accept from a socket that listens and doesn't block; the port has a duplicate of it.
+
+    :param shared: other processes do, too.
+    """
     port: Any
     if listening.family == socket.AF_UNIX:
         port = _AdoptedUnixPort._fromListeningDescriptor(reactor, listening.fileno(), factory)
         port.transport = PromptUnixServer
     else:
-        port = tcp.Port._fromListeningDescriptor(reactor, listening.fileno(), listening.family, factory)
+        kind = _SharedPort if shared else tcp.Port
+        port = kind._fromListeningDescriptor(reactor, listening.fileno(), listening.family, factory)
         port.transport = PromptServer
     port.startListening()
     return port  # type: ignore[no-any-return]

@@ -47,6 +47,9 @@ from apigw.upstream.upstream import Upstream
 
 PRIORITIES = {"high": HIGH, "normal": NORMAL, "low": LOW}
 
+Verdict = Callable[[str, str, bool, str], object]
+"""Gets a service, a peer, whether it is healthy, and what was wrong."""
+
 MAX_CREATORS = 256
 """Ways to verify peers, by name, that are kept: to read the system's authorities takes some 10 ms."""
 
@@ -56,6 +59,7 @@ class UpstreamBuilder:
     :param chance: for the balancers.
 
     :ivar watches: of the sources of addresses, to be started with the gateway.
+    :ivar on_verdict: told of what a check has found, where that is new.
     :ivar demos: embedded services that are listening, by name; to be started with the gateway.
     """
 
@@ -66,6 +70,8 @@ class UpstreamBuilder:
         self._sources = SourceBuilder(reactor, seconds, discovery)
         self._checks: dict[Peer, HealthCheck] = {}
         self._checking = False
+        self._verdicts: dict[tuple[str, str], tuple[bool, str]] = {}
+        self.on_verdict: Verdict | None = None
         self._creator = lru_cache(MAX_CREATORS)(_creator)
         self.watches: list[Watch] = []
         self._registries: dict[Upstream, Registry] = {}
@@ -165,6 +171,23 @@ class UpstreamBuilder:
             self.watches.remove(watch)
             if watch.parent is not None:
                 watch.disownServiceParent()
+
+    def _checked(self, service: str, peer: Peer) -> None:
+        health = peer.health
+        assert health is not None
+        verdict = (health.healthy, health.reason)
+        if self.on_verdict is not None and self._verdicts.get((service, peer.label)) != verdict:
+            self._verdicts[service, peer.label] = verdict
+            self.on_verdict(service, peer.label, *verdict)
+
+    def told(self, service: str, label: str, healthy: bool, reason: str) -> None:
+        """What the checks of another process have found; holds for a peer that is found later too."""
+        self._verdicts[service, label] = (healthy, reason)
+        for upstream in self._registries:
+            if upstream.name == service:
+                for peer in upstream.peers:
+                    if peer.label == label and peer in self._checks:
+                        self._checks[peer].told(healthy, reason)
 
     def start_checks(self) -> None:
         """Of peers that there are, and from now on of each that is found."""
@@ -269,7 +292,20 @@ class UpstreamBuilder:
         )
         settings = CheckSettings(health, own.path or "/health", own.timeout, own.host or "")
         agent = Agent.usingEndpointFactory(self._reactor, _Fixed(self._endpoint(service, address)))
-        return HealthCheck(peer, agent, settings, self._reactor, self._seconds, self._chance, upstream.fitness_changed)
+        check = HealthCheck(
+            peer,
+            agent,
+            settings,
+            self._reactor,
+            self._seconds,
+            self._chance,
+            upstream.fitness_changed,
+            partial(self._checked, upstream.name),
+        )
+        known = self._verdicts.get((upstream.name, peer.label))
+        if known is not None and not self._checking:
+            check.told(*known)
+        return check
 
     def _endpoint(self, service: ServiceSection, address: PeerAddress) -> IStreamClientEndpoint:
         """The address for Twisted's own agent."""

@@ -92,6 +92,7 @@ class Around:
 
     :ivar lines: of the access log; it stays where the log is turned off, for requests under way.
     :ivar metrics: None where nobody could see them.
+    :ivar private: whoever asks on the admin listener has been let in already, and logged.
     :ivar reload: takes the configuration that there is now; :return: whether it is in force.
     """
 
@@ -106,6 +107,7 @@ class Around:
     uptime: Callable[[], float]
     draining: Callable[[], bool]
     tokens: TokenCounts
+    private: bool = False
 
 
 @frozen(eq=False)
@@ -328,7 +330,9 @@ class Wiring:
     def _build_admin(self) -> tuple[GatewayCore, GatewayRoutes]:
         """The admin listener: the same path of a request, with places and stages of its own."""
         assert self._metrics is not None
-        every = [*self._logging(), Origin(Forwarding(self._config.gateway.trusted_proxies)), AdminOnly(self._access)]
+        every: list[Stage] = [Origin(Forwarding(self._config.gateway.trusted_proxies))]
+        if not self._around.private:
+            every = [*self._logging(), *every, AdminOnly(self._access)]
         scrape = Scrape(self._metrics.registry, self._reactor, monotonic, self._date)
         api = AdminApi(self._config, __version__, self.states, self._uptime, self._date)
         reloads = ReloadApi(self._around.reload, self._around.reloads.told, self._date)

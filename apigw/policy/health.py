@@ -82,6 +82,20 @@ class Health:
         self.reason = ""
         self.changed = 0.0
 
+    def told(self, healthy: bool, reason: str, now: float) -> bool:
+        """
+        Take over what somebody else's checks have found.
+
+        :return: whether the state changed.
+        """
+        changed = healthy != self.healthy
+        self.checks += 1
+        self._against = 0
+        self.healthy, self.reason = healthy, reason
+        if changed:
+            self.changed = now
+        return changed
+
     def checked(self, verdict: str, now: float) -> bool:
         """
         Take down a check.

@@ -50,6 +50,7 @@ class HealthCheck:
 
     :param agent: connects to the peer, whatever the URL says.
     :param changed: called after ``peer.health`` has changed.
+    :param checked: called after each check.
     """
 
     _log = Logger()
@@ -63,6 +64,7 @@ class HealthCheck:
         seconds: Callable[[], float],
         chance: Random,
         changed: Changed,
+        checked: Changed | None = None,
     ) -> None:
         self._peer = peer
         self._agent = agent
@@ -71,6 +73,7 @@ class HealthCheck:
         self._seconds = seconds
         self._chance = chance
         self._changed = changed
+        self._checked = checked
         self._health = peer.health = Health(settings.policy)
         self._first: IDelayedCall | None = None
         self._under_way: Deferred[None] | None = None
@@ -80,6 +83,11 @@ class HealthCheck:
     def start(self) -> None:
         policy = self._settings.policy
         self._first = self._clock.callLater(policy.first_pause(self._chance), self._begin)
+
+    def told(self, healthy: bool, reason: str) -> None:
+        """What another process has found, which checks for this one too."""
+        if self._health.told(healthy, reason, self._seconds()):
+            self._changed(self._peer)
 
     def stop(self) -> None:
         """Give up on the check under way, too."""
@@ -117,6 +125,8 @@ class HealthCheck:
                 why=f": {verdict}" if verdict else "",
             )
             self._changed(self._peer)
+        if self._checked is not None:
+            self._checked(self._peer)
         self._loop.interval = policy.pause(health.healthy, self._chance)
 
     async def _ask(self) -> str:

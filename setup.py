@@ -29,7 +29,9 @@ RUN = [
     "twisted[tls]>=26.10",  # seven CVEs were fixed in it
     "zope.interface>=6.0",
 ]
+REDIS = ["hiredis>=3.0"]
 TEST = [
+    *REDIS,
     "h11>=0.16",
     "httptools>=0.6.4",
     "hypothesis>=6.100",
@@ -58,7 +60,7 @@ setup(
     ],
     python_requires=">=3.10",
     install_requires=RUN,
-    extras_require={"test": TEST, "dev": [*TEST, *DEV]},
+    extras_require={"redis": REDIS, "test": TEST, "dev": [*TEST, *DEV]},
     # An explicit root makes `pip install -e .` put the checkout itself on sys.path; without it an import hook is
     # installed instead, and Twisted, which looks for plugins in the directories of sys.path, would not see ours.
     package_dir={"": "."},

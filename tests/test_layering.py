@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent / "apigw"
 
 LAYERS = (
     {"__init__", "errors", "policy", "http1", "dates", "deadline", "loop", "task", "transports", "demo"},
-    {"config", "body", "identity"},
+    {"config", "body", "identity", "redis"},
     {"messages"},
     {"routing", "pipeline"},
     {"finder", "stages", "keys", "state", "upstream", "telemetry", "extension"},

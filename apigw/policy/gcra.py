@@ -36,9 +36,19 @@ class Quota:
         if count < 1 or burst < 1 or not 0 < period < inf:
             raise ValueError(f"{count} in {period} s with a burst of {burst} is no quota")
         self.name = name
-        self.burst = burst
+        self.burst: float = burst
         self.interval = period / count
         self.window = self.interval * burst
+
+    def share(self, instances: int, cost: float) -> Quota:
+        """
+        What one of several gateways may let through by itself: a part of it in the same window, but never less at once
+        than one request spends.
+        """
+        part = Quota(self.name, 1, self.interval * instances, 1)
+        part.burst = max(self.burst / instances, cost)
+        part.window = part.interval * part.burst
+        return part
 
 
 class Standing(NamedTuple):

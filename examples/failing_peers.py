@@ -7,7 +7,8 @@ Three peers under load, while one after the other fails in its own way, and come
 Starts three small services as processes and the gateway in front of them, sends GET and POST requests at a steady rate,
 and in turn kills a peer (SIGKILL), stops one (SIGSTOP), has one answer 500, and has one reset its connections in the
 middle of its answers; each is brought back after ``--seconds``. At the end it says what clients saw of it, whether
-a POST was done twice (the services count), and how long the gateway took to leave the peer out and to take it back.
+a POST was done twice (the services write down each one, so a killed one counts too), and how long the gateway took to
+leave the peer out and to take it back.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock
+from urllib.request import urlopen
 
 CONFIG = """
 [gateway]
 access_log = off
 [listener:example]
 endpoint = tcp:{port}:interface=127.0.0.1
+[admin]
+endpoint = tcp:{admin}:interface=127.0.0.1
 [service:work]
 urls = {urls}
 balance = p2c
@@ -60,20 +63,17 @@ service = work
 
 
 class Peer(BaseHTTPRequestHandler):
-    """Answers, counts what it did, and fails as it is told."""
+    """Answers, writes down what it did, and fails as it is told."""
 
     protocol_version = "HTTP/1.1"
     mode = "ok"
-    lock = Lock()
-    done: Counter[str] = Counter()
-    first_after: dict[str, float] = {}
+    done = -1
+    """A file to which all peers append."""
 
     def do_GET(self) -> None:
         if self.path.startswith("/mode/"):
             Peer.mode = self.path.removeprefix("/mode/")
             self._answer(200, b"")
-        elif self.path == "/done":
-            self._answer(200, json.dumps(Peer.done).encode())
         else:
             self._work()
 
@@ -84,8 +84,7 @@ class Peer(BaseHTTPRequestHandler):
     def _work(self) -> None:
         key = self.headers.get("X-Work")
         if key is not None and self.command == "POST":
-            with Peer.lock:
-                Peer.done[key] += 1
+            os.write(Peer.done, f"{key}\n".encode())
         if Peer.mode == "500":
             self._answer(500, b"broken")
         elif Peer.mode == "reset" and self.path != "/health":
@@ -117,6 +116,7 @@ class Server(ThreadingHTTPServer):
 
 def serve(port: int) -> None:
     """Be a peer, until killed."""
+    Peer.done = os.open("done", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     Server(("127.0.0.1", port), Peer).serve_forever()
 
 
@@ -167,8 +167,9 @@ class Play:
     :ivar answered: times of good answers by the process that gave them.
     """
 
-    def __init__(self, gateway: int, peers: list[int], rate: float) -> None:
+    def __init__(self, gateway: int, admin: int, peers: list[int], rate: float) -> None:
         self.gateway = gateway
+        self.admin = admin
         self.peers = peers
         self.rate = rate
         self.fault = "none"
@@ -201,12 +202,24 @@ class Play:
             return
         self.sent[fault] += 1
         status, body, received = await fetch(self.gateway, "GET", "/work")
+        if fault == "none":
+            fault = self.fault  # which may have begun while the request was under way
         if status == 200:
             self.last_from[body.removeprefix("done ")] = time.monotonic()
         elif received and not status:
             self.cut[fault] += 1
         else:
             self.failed[fault] += 1
+
+    async def until_out(self, port: int, since: float, bound: float) -> float | None:
+        """Seconds until the gateway says that the peer gets no requests, None if it doesn't."""
+        while time.monotonic() < since + bound:
+            with await asyncio.to_thread(urlopen, f"http://127.0.0.1:{self.admin}/api/services") as answer:
+                [service] = json.load(answer)["services"]
+            if not next(peer["usable"] for peer in service["peers"] if peer["name"] == f"127.0.0.1:{port}"):
+                return time.monotonic() - since
+            await asyncio.sleep(0.02)
+        return None
 
     async def until_from(self, pid: int, since: float, bound: float) -> float | None:
         """Seconds until the peer answers a client again, None if it doesn't."""
@@ -243,53 +256,55 @@ async def answers(port: int, path: str = "/health") -> None:
 async def play(rate: float, seconds: float, stack: contextlib.ExitStack) -> dict[str, object]:
     """:return: what came of it."""
     directory = stack.enter_context(tempfile.TemporaryDirectory())
-    gateway, *ports = free_ports(4)
+    gateway, admin, *ports = free_ports(5)
     running = [start_peer(stack, port, directory) for port in ports]
     config = Path(directory, "gw.ini")
-    config.write_text(CONFIG.format(port=gateway, urls=", ".join(f"http://127.0.0.1:{port}" for port in ports)))
+    config.write_text(
+        CONFIG.format(port=gateway, admin=admin, urls=", ".join(f"http://127.0.0.1:{port}" for port in ports))
+    )
     twistd = str(Path(sys.executable).with_name("twistd"))
     stack.enter_context(process(twistd, "-n", "--pidfile=", "apigw", "--config", str(config), cwd=directory))
     for port in (*ports, gateway):
         await answers(port)
-    show = Play(gateway, ports, rate)
+    show = Play(gateway, admin, ports, rate)
     load = asyncio.ensure_future(show.load())
-    done: Counter[str] = Counter()
     await asyncio.sleep(seconds / 2)
+    out: dict[str, float | None] = {}
     back: dict[str, float | None] = {}
     for index, fault in enumerate(("killed", "stopped", "500", "reset")):
         index %= 3
         show.fault = fault
         if fault == "killed":
-            status, body, _ = await fetch(ports[index], "GET", "/done")
             running[index].kill()
             running[index].wait()
-            # What it did between the question and its death is lost; no POST may have gone there and elsewhere.
-            done.update(json.loads(body) if status == 200 else {})
-            await asyncio.sleep(seconds)
-            running[index] = start_peer(stack, ports[index], directory)
         elif fault == "stopped":
             running[index].send_signal(signal.SIGSTOP)
-            await asyncio.sleep(seconds)
-            running[index].send_signal(signal.SIGCONT)
         else:
             await fetch(ports[index], "GET", f"/mode/{fault}")
-            await asyncio.sleep(seconds)
+        begun = time.monotonic()
+        out[fault] = await show.until_out(ports[index], begun, seconds)
+        await asyncio.sleep(max(0.0, begun + seconds - time.monotonic()))
+        if fault == "killed":
+            running[index] = start_peer(stack, ports[index], directory)
+        elif fault == "stopped":
+            running[index].send_signal(signal.SIGCONT)
+        else:
             await fetch(ports[index], "GET", "/mode/ok")
         back[fault] = await show.until_from(running[index].pid, time.monotonic(), 30.0)
         show.fault = "none"
         await asyncio.sleep(seconds / 2)
     show.ended = True
     await load
-    for port in ports:
-        status, body, _ = await fetch(port, "GET", "/done")
-        done.update(json.loads(body) if status == 200 else {})
+    done = Counter(Path(directory, "done").read_text().split())
     return {
         "rate": rate,
         "gets": dict(show.sent),
         "gets_failed": dict(show.failed),
         "gets_cut_in_their_body": dict(show.cut),
         "posts": len(show.posts),
+        "posts_done": len(done),
         "posts_done_twice": sum(1 for key in show.posts if done[key] > 1),
+        "seconds_until_out": out,
         "seconds_until_back": back,
     }
 

@@ -77,7 +77,18 @@ def test_the_reference_file_says_the_defaults():
 
 def test_the_examples_are_right():
     text = re.sub(r"^; ([a-z0-9_.]+ = )", r"\1", FILE.read_text(), flags=re.MULTILINE)
-    for key in (*NEEDS_A_FILE, "token_env", "secret_env", "authorization_env", "rewrite", "sign", "roles", "scopes"):
+    for key in (
+        *NEEDS_A_FILE,
+        "token_env",
+        "secret_env",
+        "sticky.secret_env",
+        "sticky.cookie",
+        "authorization_env",
+        "rewrite",
+        "sign",
+        "roles",
+        "scopes",
+    ):
         text = re.sub(rf"^{re.escape(key)} = .*\n", "", text, flags=re.MULTILINE)
     config = loads(text, "examples", {})
     assert config.routes[0].strip_prefix == "/api/v1"

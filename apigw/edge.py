@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from apigw.config import GatewayConfig
 from apigw.config.limiting import Limit
@@ -31,6 +32,11 @@ from apigw.stages.limits import (
 from apigw.stages.security import AddressLists, Closed, ResponseHeaders
 from apigw.state.inflight import LocalInFlight
 from apigw.state.shared import SharedMemory
+from apigw.state.zone import Zone
+
+if TYPE_CHECKING:
+    from apigw.redis.client import Redis
+    from apigw.state.redis_quotas import LocalStore
 
 
 class Edge:
@@ -58,13 +64,25 @@ class Edge:
         self._keys = CAPACITY if limits is None else limits.keys
         self._shared: SharedMemory | None = SharedMemory.passed(os.environ) if before is None else before._shared
         same = before is not None and (self._shared is not None or before._keys == self._keys)
-        self._store: QuotaStore = before._store if before is not None and same else self._quotas()
+        self._local: LocalStore = before._local if before is not None and same else self._quotas()
+        self._store: QuotaStore = self._local
         self._in_flight: InFlight | None = None if before is None else before._in_flight
         self._exempt = Exempt(Networks(()))
         if limits is not None:
             self._exempt = Exempt(Networks(limits.exempt), frozenset(limits.exempt_users))
 
-    def _quotas(self) -> QuotaStore:
+    @property
+    def machine(self) -> str:
+        """Names the processes that count together; empty for a process that counts by itself."""
+        return self._local.identity if isinstance(self._local, Zone) else ""
+
+    def count_in(self, redis: Redis) -> None:
+        """Count there, with all gateways that do. To be called before any stage is built."""
+        from apigw.state.redis_quotas import RedisQuotas  # hiredis need not be installed
+
+        self._store = RedisQuotas(redis, self._local, self._seconds)
+
+    def _quotas(self) -> LocalStore:
         return LocalQuotas(self._keys) if self._shared is None else self._shared.open_quotas()
 
     # -- for all exchanges ---------------------------------------------------------------------------------------------

@@ -72,6 +72,7 @@ from apigw.web.problem import Problem
 
 if TYPE_CHECKING:
     from apigw.keys.build import Tokens
+    from apigw.redis.client import Redis
 
 P = TypeVar("P")
 
@@ -275,6 +276,16 @@ class Wiring:
             lambda tokens: tokens.start(),
             lambda tokens: tokens.stop(),
         )
+        limits = config.limits
+        redis = self._part(
+            "redis",
+            None if limits is None else (limits.redis, limits.redis_ca, limits.redis_deadline),
+            self._build_redis,
+            lambda redis: redis.start(),
+            lambda redis: redis.stop(),
+        )
+        if redis is not None:
+            self._edge.count_in(redis)
         keys = config.api_keys
         file = None if keys is None else keys.file
         self._key_file = self._part(
@@ -294,6 +305,20 @@ class Wiring:
         from apigw.keys.build import Tokens  # takes 100 ms
 
         return Tokens(jwt, issuers, self._revocations, self._reactor, time, self._around.tokens)
+
+    def _build_redis(self) -> Redis | None:
+        """What gateways share; None where there is but this one."""
+        limits = self._config.limits
+        if limits is None or limits.redis is None:
+            return None
+        try:
+            from apigw.stores import redis_of
+
+            return redis_of(limits, self._edge.machine or self._pseudonym, self._reactor, monotonic)
+        except ImportError:
+            raise CannotStart("[limits] store: redis needs a package, pip install apigw[redis]") from None
+        except (OSError, SslError) as error:
+            raise CannotStart(f"[limits] redis_ca: {error}") from None
 
     def _build_key_file(self) -> KeyFile | None:
         """Who has API keys; None where there are none."""

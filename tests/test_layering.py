@@ -24,7 +24,7 @@ LAYERS = (
     {"routes"},
     {"web", "admin"},
     {"sources"},
-    {"upstreams", "edge"},
+    {"upstreams", "edge", "stores"},
     {"sockets", "reload"},
     {"wiring"},
     {"doors"},

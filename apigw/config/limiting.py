@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
 from attrs import evolve, frozen
 
+from apigw.config.files import CA_FILE
 from apigw.config.kind import Kind, choice, list_of
 from apigw.config.option import Variable, option
+from apigw.config.secrets import SECRET_FILE, SECRET_VARIABLE, Secret
 from apigw.config.units import (
     DURATION,
     NETWORK,
@@ -24,6 +27,7 @@ from apigw.config.units import (
     render_duration,
     render_rate,
 )
+from apigw.policy.redis_url import RedisUrl, parse_redis_url
 
 Limit = Rate | Literal[False]
 """False is no limit, on purpose."""
@@ -187,6 +191,57 @@ class LimitsSection:
         default=100_000,
         help="How many addresses and users are remembered; the one not seen for the longest goes first.",
     )
+
+    store: str = option(
+        choice("local", "redis"),
+        default="local",
+        help="Where it is counted: on this machine, or in a Redis server for all gateways that use it. Idempotency"
+        " keys are kept there too.",
+    )
+    redis_url_env: Secret | None = option(
+        SECRET_VARIABLE,
+        default=None,
+        unset="none",
+        example="REDIS_URL",
+        help="Holds the URL: `redis://USER:PASSWORD@HOST:6379/0`, `rediss://` for TLS, `unix:///PATH`, or"
+        " `redis+sentinel://HOST:26379,HOST/MASTER`.",
+    )
+    redis_url_file: Secret | None = option(
+        SECRET_FILE, default=None, unset="none", example="/etc/apigw/redis-url", help="The same, from a file."
+    )
+    redis_ca: str | None = option(
+        CA_FILE,
+        default=None,
+        unset="the system's authorities",
+        example="/etc/apigw/tls/redis-ca.pem",
+        help="The authorities that may have signed the server's certificate.",
+    )
+    redis_deadline: float = option(
+        DURATION,
+        default=0.02,
+        help="How long a request waits for Redis; past it the limits go on in this gateway alone, for its share.",
+    )
+
+    @property
+    def redis(self) -> RedisUrl | None:
+        """None where it is counted here."""
+        secret = self.redis_url_env or self.redis_url_file
+        return parse_redis_url(secret.value.decode()) if self.store == "redis" and secret is not None else None
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """:return: keys and messages."""
+        given = [key for key in ("redis_url_env", "redis_url_file") if getattr(self, key) is not None]
+        if len(given) > 1:
+            yield given[1], f"{given[0]} is there too, keep one of the two"
+        if given and self.store != "redis":
+            yield given[0], "is of no use with store = local, write store = redis"
+        if not given and self.store == "redis":
+            yield "store", "redis needs to know the server, write for example redis_url_env = REDIS_URL"
+        if given and self.store == "redis":
+            try:
+                self.redis  # noqa: B018 (whether it can be read)
+            except (ValueError, UnicodeDecodeError) as error:
+                yield given[0], f"the URL {error}"
 
     def rate(self, key: str) -> Rate | None:
         """The limit by ``ip``, ``user`` or ``auth``; None for no limit."""

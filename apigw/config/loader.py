@@ -282,5 +282,7 @@ class _Loader:
             else sections.get(kind.kind)
             for kind in KINDS.values()
         }
-        unused = tuple(name for name in UNUSED_VARIABLES if self._environ.get(name))
+        limits = arguments.get("limits")
+        used = None if limits is None else limits.redis_url_env
+        unused = tuple(name for name in UNUSED_VARIABLES if self._environ.get(name) and str(used) != name)
         return GatewayConfig(**arguments, origins=self._origins, secrets=frozenset(self._secrets), unused=unused)

@@ -22,7 +22,6 @@ PLANNED: dict[str, tuple[str, ...]] = {
         "aggregate",
         "stages",
     ),
-    "limits": ("store", "redis_url_env", "redis_deadline"),
     "versioning": ("sources", "default", "*.deprecated", "*.sunset"),
     "graphql": (
         "max_depth",

@@ -161,7 +161,7 @@ class Redis:
         if not self.ready:
             self.ready = True
             self._told = False
-            self._log.info("redis {url} answers, instances: {count}", url=str(self._url), count=self.instances)
+            self._log.info("redis {url} answers", url=str(self._url))
 
     # -- staying connected ---------------------------------------------------------------------------------------------
 
@@ -200,7 +200,9 @@ class Redis:
         except Unavailable as error:
             link.abort(str(error))
         else:
-            self.instances = max(1, int(count))
+            if count != self.instances:
+                self.instances = max(1, int(count))
+                self._log.info("redis {url} is shared by {count} gateways", url=str(self._url), count=self.instances)
             took = self._seconds() - begun
             if took <= self._settings.deadline:
                 self._back()

@@ -44,6 +44,8 @@ class Zone:
     one that has used up its quota. What is written, and in which order, is right whenever the process is killed.
 
     :param segment: of :func:`zone_size` bytes.
+
+    :ivar identity: the same for all that have opened this memory, and for nobody else.
     """
 
     def __init__(self, segment: Segment) -> None:
@@ -57,6 +59,7 @@ class Zone:
             memory[_SECRET] = urandom(16)
         segment.unlock()
         secret = memory[_SECRET]
+        self.identity = blake2b(b"identity", digest_size=8, key=secret).hexdigest()
 
         def find(key: str) -> tuple[int, bytes]:
             """:return: offset of the bucket, and the hash."""

@@ -85,3 +85,51 @@ def test_maintenance_by_the_founding_variable():
 def test_a_cost_beyond_a_burst_would_never_pass(limits, more, key):
     with pytest.raises(ConfigErrors, match=rf"limit.cost: .* more than {key} lets through at once"):
         loads(limits + ROUTE + more, "f", {})
+
+
+def test_counting_in_redis_needs_its_url_and_tells_no_password():
+    limits = loads("[limits]\nstore = redis\nredis_url_env = R\n", "f", {"R": "rediss://:hunter2@h/2"}).limits
+    assert limits is not None
+    assert str(limits.redis) == "rediss://h:6379"
+    assert limits.redis.database == 2
+    assert "hunter2" not in repr(limits)
+    for text, environ, message in [
+        ("store = redis", {}, "redis needs to know the server"),
+        ("redis_url_env = R", {"R": "redis://h"}, "is of no use with store = local"),
+        ("store = redis\nredis_url_env = R", {"R": "http://:hunter2@h"}, "begins with none of redis://"),
+    ]:
+        with pytest.raises(ConfigErrors) as caught:
+            loads(f"[limits]\n{text}\n", "f", environ)
+        assert message in str(caught.value)
+        assert "hunter2" not in str(caught.value)
+    local = loads("[limits]\n", "f", {}).limits
+    assert local is not None
+    assert local.redis is None
+
+
+def test_the_founding_variable_is_used_where_it_is_named():
+    environ = {"REDIS_URL": "redis://h"}
+    assert loads("[limits]\nstore = redis\nredis_url_env = REDIS_URL\n", "f", environ).unused == ()
+    assert loads("[limits]\n", "f", environ).unused == ("REDIS_URL",)
+
+
+def test_combinations_of_things():
+    by = loads(f"{ROUTE}limit.by = header:X-Tenant 5/m, IP+user 10/s burst 2\n", "f", {}).routes[0].limit.by
+    assert [(combined.parts, combined.rate) for combined in by] == [
+        (("header:x-tenant",), Rate(5, 60.0, 5)),
+        (("ip", "user"), Rate(10, 1.0, 2)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["5/m", "ip", "ip off", "ip+ip 5/m", "cookie:a 5/m", "header: 5/m", "ip 5/m, ip 6/m", "ip+ 5/m"]
+)
+def test_what_is_no_combination(text):
+    with pytest.raises(ConfigErrors):
+        loads(f"{ROUTE}limit.by = {text}\n", "f", {})
+
+
+def test_no_request_costs_more_than_any_of_its_limits_lets_through():
+    for line in ("limit.consumer = 2/m", "limit.by = ip 2/m"):
+        with pytest.raises(ConfigErrors, match=r"3 is more than limit\.(consumer|by of ip) lets through at once"):
+            loads(f"{ROUTE}{line}\nlimit.cost = 3\n", "f", {})

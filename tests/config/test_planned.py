@@ -50,7 +50,7 @@ CONTRACT = {
 }
 """Keys by kind of section; ``*`` stands for any word."""
 
-NAMED = {"listener", "host", "service", "route", "issuer", "stage"}
+NAMED = {"consumer", "listener", "host", "service", "route", "issuer", "stage"}
 
 FOUNDING = {
     "PORT",

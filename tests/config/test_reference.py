@@ -29,6 +29,8 @@ NEEDS_A_FILE = {
     "authorization_file",
     "fallback.file",
     "sticky.secret_file",
+    "redis_url_file",
+    "redis_ca",
 }
 
 
@@ -82,6 +84,7 @@ def test_the_examples_are_right():
         "token_env",
         "secret_env",
         "sticky.secret_env",
+        "redis_url_env",
         "sticky.cookie",
         "authorization_env",
         "rewrite",

@@ -93,7 +93,11 @@ def test_what_is_under_way_is_bounded_until_it_is_over(own_service: Service, tmp
         second.close()
 
 
-def test_the_example_is_right() -> None:
-    for example in ini_examples("stages/limits.md"):
-        [route] = loads(example, "f", {}).routes
-        assert [combination.name for combination in route.limit.by] == ["header:x-tenant", "ip+header:x-device"]
+def test_the_examples_are_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "redis-url").write_text("redis://h\n")
+    one, other = (loads(example, "f", {}) for example in ini_examples("stages/limits.md"))
+    [route] = one.routes
+    assert [combination.name for combination in route.limit.by] == ["header:x-tenant", "ip+header:x-device"]
+    assert other.limits is not None
+    assert str(other.limits.redis) == "redis://h:6379"

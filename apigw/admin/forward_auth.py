@@ -45,7 +45,8 @@ class ForwardAuth:
             enter(exchange, who, roles, scopes)
         elif roles or scopes:
             raise Unauthorized(fields=[challenge()])
-        response = Response(200, b"OK", [(b"Date", self._date.now()), (b"Cache-Control", b"no-store")], b"")
+        fields = [(b"Date", self._date.now()), (b"Content-Length", b"0"), (b"Cache-Control", b"no-store")]
+        response = Response(200, b"OK", fields, b"")
         response.lines = exchange.lines
         return response
 

@@ -171,6 +171,16 @@ def test_what_the_place_answers(tmp_path: Path) -> None:
         assert json.loads(status(b"?scopes=read,write", bearer(token)).body)["code"] == "scope-missing"
 
 
+def test_a_connection_is_kept(tmp_path: Path) -> None:
+    with Gateway(tmp_path, INI.format(more=""), environ=ENVIRON) as gateway:
+        wire = connect(gateway.port)
+        for _ in range(2):
+            wire.send(b"GET /api/v1/auth/verify HTTP/1.1\r\nHost: h\r\n" + bearer(signed()) + b"\r\n\r\n")
+            answer = wire.answer()
+            assert (answer.status, answer.text("content-length")) == (200, "0")
+        wire.close()
+
+
 def test_two_tokens_are_a_401_where_one_is_needed(tmp_path: Path) -> None:
     with Gateway(tmp_path, INI.format(more=""), environ=ENVIRON) as gateway:
         wire = connect(gateway.port)

@@ -52,14 +52,10 @@ class KeyFile:
         if self._looking is not None and self._looking.running:
             self._looking.stop()
 
-    def reload(self, forced: bool = False) -> None:
-        """
-        Take the file if it has changed; where it can't be used the keys stay as they were, and the log says why.
-
-        :param forced: changed or not.
-        """
+    def reload(self) -> None:
+        """Take the file if it has changed; where it can't be used the keys stay as they were, and the log says why."""
         now = self._now()
-        if now == self._stamp and not forced:
+        if now == self._stamp:
             return
         self._stamp = now
         try:

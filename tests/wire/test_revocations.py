@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from time import time
@@ -113,6 +114,22 @@ def test_a_token_and_a_user_are_taken_back_and_given_again(user: Server, tmp_pat
         assert operator.ask("DELETE", "/jti/t%2F1").status == 204
         assert (status(one), status(two)) == (200, 200)
         wire.close()
+
+
+def test_a_reload_lets_nobody_in_again(user: Server, tmp_path: Path) -> None:
+    ini = INI.format(port=user.port)
+    token = signed({"jti": "t1"})
+    with Gateway(tmp_path, ini, environ={"JWT_SECRET": SECRET.decode()}, listeners=2) as gateway:
+        assert Operator(gateway).ask("POST", "", {"jti": "t1"}).status == 201
+        changed = ini.replace("entries = 3", "entries = 1") + "[jwt]\nleeway = 1s\n"
+        (tmp_path / "gw.ini").write_text(changed, encoding="utf-8")
+        gateway.signal(signal.SIGHUP)
+        gateway.wait(lambda: any("reloaded in" in line for line in gateway.output))
+        wire = connect(gateway.ports["public"])
+        wire.send(get(token))
+        assert wire.answer().status == 401
+        wire.close()
+        assert json.loads(Operator(gateway).ask("GET", "").body)["max"] == 1
 
 
 def test_what_is_no_revocation(user: Server, tmp_path: Path) -> None:

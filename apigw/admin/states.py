@@ -27,6 +27,7 @@ def peer_state(peer: Peer) -> PeerState:
         idle=len(pool.idle),
         ejections=peer.ejections,
         transitions=dict(peer.transitions),
+        drained=peer.drained,
     )
 
 

@@ -35,6 +35,7 @@ class PeerState:
     :ivar idle: connections that wait for one.
     :ivar ejections: how often it was ejected.
     :ivar transitions: of the breaker, by the state it went to.
+    :ivar drained: an operator wants no new requests to go there.
     """
 
     name: str
@@ -50,11 +51,12 @@ class PeerState:
     idle: int
     ejections: int = 0
     transitions: Mapping[str, int] = field(factory=dict)
+    drained: bool = False
 
     @property
     def usable(self) -> bool:
         """It gets requests."""
-        return self.healthy is not False and not self.ejected and self.breaker not in ("open", "forced_open")
+        return not self.drained and self.healthy is not False and not self.ejected and self.breaker not in ("open", "forced_open")
 
 
 @frozen

@@ -23,6 +23,7 @@ class Peer:
     :ivar candidate: the peer as its service's balancer sees it.
     :ivar health: what active checks say, None without any.
     :ivar watched: what its answers say; set while it belongs to a service.
+    :ivar drained: an operator wants no new requests to go there.
     :ivar ejections: how often it was ejected for its answers.
     :ivar transitions: of its breaker, by the state it went to.
     """
@@ -32,6 +33,7 @@ class Peer:
         "breaker",
         "candidate",
         "client",
+        "drained",
         "ejections",
         "health",
         "label",
@@ -59,12 +61,15 @@ class Peer:
         self.client = TransparentClient(PeerAgent(origin, pool))
         self.health: Health | None = None
         self.watched: Watched[Peer] | None = None
+        self.drained = False
         self.ejections = 0
         self.transitions: Counter[str] = Counter()
         self.candidate: Candidate[Peer] = Candidate(self, label.encode(), weight, backup)
 
     @property
     def fit(self) -> bool:
-        """Neither unhealthy nor ejected."""
+        """Neither drained, unhealthy nor ejected."""
+        if self.drained:
+            return False
         healthy = self.health is None or self.health.healthy
         return healthy and (self.watched is None or not self.watched.ejected)

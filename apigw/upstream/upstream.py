@@ -67,14 +67,42 @@ class Upstream:
         self.peers = tuple(peers)
         for peer in after - before:
             peer.watched = self._outliers.watch(peer)
-        self._group.replace([peer.candidate for peer in peers], self._seconds())
-        self._find_only()
+        self._regroup()
         if self.sticky is not None:
             self.sticky.replace(peer.candidate for peer in peers)
         for peer in before - after:
             if peer.watched is not None:
                 self._outliers.forget(peer.watched)
             peer.pool.close()
+
+    def drain(self, peer: Peer) -> None:
+        """Send no new requests to a peer, whatever becomes of the others; those under way end as they would."""
+        self._set_drained(peer, True)
+
+    def restore(self, peer: Peer) -> None:
+        """Let a drained peer have requests again; slow start begins with it."""
+        self._set_drained(peer, False)
+        breaker = peer.breaker
+        if breaker.state == OPEN:
+            now = self._seconds()
+            self._group.probe(peer.candidate, now + breaker.retry_after(now))
+
+    def _set_drained(self, peer: Peer, drained: bool) -> None:
+        if peer.drained != drained:
+            peer.drained = drained
+            peer.candidate.available = peer.fit
+            self._regroup()
+            self._log.info(
+                "service {service}: {peer} is {state}",
+                service=self.name,
+                peer=peer.label,
+                state="drained" if drained else "restored",
+            )
+
+    def _regroup(self) -> None:
+        """Not by its fitness alone: where few are fit the group takes them all."""
+        self._group.replace([peer.candidate for peer in self.peers if not peer.drained], self._seconds())
+        self._find_only()
 
     def fitness_changed(self, peer: Peer) -> None:
         """A peer became healthy, unhealthy or ejected, or came back."""
@@ -145,6 +173,11 @@ class Upstream:
     def _stop_timers(self) -> None:
         if self._return is not None and self._return.active():
             self._return.cancel()
+
+    @property
+    def group(self) -> Group[Peer]:
+        """The choice among its peers, to be looked at."""
+        return self._group
 
     @property
     def waiting(self) -> int:
@@ -257,7 +290,7 @@ class Upstream:
                 return candidate.peer
         if not self.peers:
             raise UpstreamUnavailable(f"No address is known for the service {self.name}.", retry_after=1.0)
-        fit = [peer for peer in self.peers if peer.candidate.available or self._group.panicking]
+        fit = [peer for peer in self.peers if peer.candidate.available or (self._group.panicking and not peer.drained)]
         if not fit:
             raise UpstreamUnavailable(f"No peer of the service {self.name} is healthy.", retry_after=1.0)
         wait = min(peer.breaker.retry_after(now) for peer in fit)

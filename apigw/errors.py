@@ -67,6 +67,14 @@ class KeysUnavailable(GatewayError):
     title = "Tokens can not be verified at the moment"
 
 
+class ClaimsUnavailable(GatewayError):
+    """It can't be known whether a request with an idempotency key was done already, so it isn't done."""
+
+    status = 503
+    code = "idempotency-unavailable"
+    title = "Idempotency keys can not be looked up at the moment"
+
+
 class LoopDetected(GatewayError):
     """The request has come through this gateway before (RFC 9110 section 7.6.3, RFC 5842 section 7.2)."""
 
@@ -92,6 +100,31 @@ class Maintenance(GatewayError):
     title = "Closed for maintenance"
 
 
+class StreamEnded(GatewayError):
+    """
+    What had begun and would have gone on was ended: a tunnel, or a stream of events. The code says why; the status
+    stands nowhere, for that of the answer is long sent.
+
+    :ivar close_code: for WebSocket (RFC 6455 section 7.4).
+    """
+
+    status = 503
+    code = "stream-ended"
+    title = "The gateway has ended what was going on"
+
+    def __init__(self, code: str, detail: str, close_code: int) -> None:
+        super().__init__(detail, code=code)
+        self.close_code = close_code
+
+
+class UpgradeLimited(GatewayError):
+    """As many tunnels are open as may be; :attr:`status` is 429 where they are the client's own."""
+
+    status = 503
+    code = "tunnels-limited"
+    title = "Too many tunnels are open"
+
+
 # -- the client's ------------------------------------------------------------------------------------------------
 
 
@@ -114,6 +147,13 @@ class BadPath(ClientError):
 
     code = "bad-path"
     title = "The path is not acceptable"
+
+
+class BadUpgrade(ClientError):
+    """The request asks for another protocol in a way that the protocol doesn't allow."""
+
+    code = "bad-upgrade"
+    title = "The request to change the protocol is not valid"
 
 
 class AddressRefused(ClientError):
@@ -144,6 +184,30 @@ class ConcurrencyLimited(RateLimited):
     """Too many requests at once, not too many in a time."""
 
     code = "concurrency-limited"
+
+
+class KeyReused(ClientError):
+    """An idempotency key that was used for something else before."""
+
+    status = 422
+    code = "idempotency-key-reused"
+    title = "The idempotency key belongs to another request"
+
+
+class KeyUnderWay(ClientError):
+    """The first request with that idempotency key has no answer yet."""
+
+    status = 409
+    code = "idempotency-key-under-way"
+    title = "The first request with this idempotency key is under way"
+
+
+class AnswerNotKept(ClientError):
+    """The first request with that idempotency key was done, but its answer was too large to be kept."""
+
+    status = 409
+    code = "idempotency-answer-not-kept"
+    title = "The request with this idempotency key was done"
 
 
 class Unauthorized(ClientError):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from apigw.policy.client_auth import ClientTls
     from apigw.policy.gcra import Spend, Standing
     from apigw.policy.principal import Principal
+    from apigw.streams import Stream, Streams
     from apigw.task import Task
 
 Field = tuple[bytes, bytes]
@@ -212,6 +213,9 @@ class Outlet(Protocol):
     def respond(self, exchange: Exchange, response: Response) -> None:
         """Send the final answer; ``exchange.finish`` is called once its last byte is written, or is lost."""
 
+    def upgrading(self) -> Outlet:
+        """For an exchange that asks for another protocol: takes a 101 as the final answer too."""
+
 
 @frozen
 class Timeouts:
@@ -223,6 +227,23 @@ class Timeouts:
     first_byte: float = 15.0
     idle: float = 60.0
     total: float = 30.0
+
+
+@frozen
+class Upgrade:
+    """
+    What an exchange asks for that wants to leave HTTP (RFC 9110 section 7.8).
+
+    :ivar offered: names of protocols, in lower case, of which the service may choose.
+    :ivar idle: seconds without a byte in either direction, after which the tunnel is closed.
+    :ivar total: seconds that it may last.
+    :ivar streams: knows the tunnel while it is open.
+    """
+
+    offered: tuple[bytes, ...]
+    idle: float
+    total: float
+    streams: Streams
 
 
 NO_TIMEOUTS = Timeouts(inf, inf, inf)
@@ -254,6 +275,8 @@ class Attempt:
     """Some byte of the request may have reached the peer."""
     status = 0
     error: GatewayError | None = None
+    upgrade: Upgrade | None = None
+    """Protocols of which the peer may choose one by a 101; without them that is no answer."""
 
     def __init__(
         self,
@@ -294,12 +317,20 @@ class Exchange:
     """The same with roles, scopes and claims."""
     lines = b""
     """Fields for the service that hold for this request alone, in the form they have on the wire."""
+    repeatable = False
+    """It may be sent twice although its method doesn't say so, for an idempotency key does."""
     uncounted: Spend | None = None
     """What the client's address will spend, once it is known what else is to be spent."""
     standings: Sequence[Standing] = ()
     """What is left of the quotas that it was counted against."""
     under_way: Sequence[tuple[int, str]] = ()
     """What it is counted for until it is over."""
+    upgrade: Upgrade | None = None
+    """The request asks for another protocol, and may."""
+    upgrade_counted: Sequence[tuple[int, str]] = ()
+    """What it is counted for as a tunnel."""
+    stream: Stream | None = None
+    """What has begun and goes on until it is ended."""
     would_refuse = ""
     """The code of an error that a policy would have made, had it not been told to report only."""
     response: Response | None = None

@@ -18,7 +18,7 @@ LAYERS = (
     {"__init__", "errors", "policy", "http1", "dates", "deadline", "loop", "task", "transports", "demo"},
     {"config", "body", "identity", "redis"},
     {"messages"},
-    {"routing", "pipeline"},
+    {"routing", "pipeline", "streams"},
     {"finder", "stages", "keys", "state", "upstream", "telemetry", "extension"},
     {"core"},
     {"routes"},

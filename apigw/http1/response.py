@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from apigw.http1.errors import BadMessage
 from apigw.http1.fields import Fields, bad_byte, parse_fields, serialize_head, special_fields
@@ -114,6 +114,19 @@ def parse_response_head(head: bytes, method: bytes) -> ResponseHead:
         framing = CLOSE
         keep_alive = False
     return ResponseHead(status, reason, minor, fields, length, chunked, keep_alive, framing, options, head, method)
+
+
+def switched(head: ResponseHead, offered: Collection[bytes]) -> ResponseHead:
+    """
+    :param head: of a 101.
+    :param offered: names of protocols, in lower case, that the request had in Upgrade.
+    :return: the same, as the head of all that follows up to the close.
+    :raises BadMessage: the peer has switched to what was not offered, or doesn't say to what (RFC 9110 section 7.8).
+    """
+    chosen = [value.strip().lower() for name, value in head.fields if name.lower() == b"upgrade"]
+    if len(chosen) != 1 or chosen[0] not in offered or b"upgrade" not in head.options:
+        raise BadMessage(502, "bad-upgrade", "A 101 answer doesn't name one protocol that was offered.")
+    return evolve(head, framing=CLOSE)
 
 
 def serialize_response_head(

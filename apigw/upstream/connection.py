@@ -9,6 +9,7 @@ from math import inf
 from typing import Any
 from typing import Protocol as TypingProtocol
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
@@ -37,7 +38,7 @@ from apigw.errors import (
 from apigw.http1.body import ChunkedDecoder, CloseDecoder, LengthDecoder, encode_chunk, encode_last_chunk
 from apigw.http1.errors import BadMessage
 from apigw.http1.head import HeadLimits
-from apigw.http1.response import CHUNKED, LENGTH, NONE, ResponseHead, find_response_head, parse_response_head
+from apigw.http1.response import CHUNKED, LENGTH, NONE, ResponseHead, find_response_head, parse_response_head, switched
 from apigw.messages import Attempt
 from apigw.policy.fields import request_fields, response_fields
 from apigw.task import Awaited
@@ -67,6 +68,19 @@ class Owner(TypingProtocol):
         """The connection is gone, or will be in a moment and must not be used."""
 
 
+class _Nobody:
+    """The owner of a connection that left its pool."""
+
+    def ready(self, connection: PeerConnection) -> None: ...
+
+    def released(self, connection: PeerConnection) -> None: ...
+
+    def lost(self, connection: PeerConnection, reason: Failure) -> None: ...
+
+
+_NOBODY = _Nobody()
+
+
 @implementer(IConsumer, IHandshakeListener, IPushProducer)
 class PeerConnection(Protocol):
     """
@@ -91,7 +105,7 @@ class PeerConnection(Protocol):
         period: float,
         tls: bool = False,
     ) -> None:
-        self._owner = owner
+        self._owner: Owner = owner
         self._seconds = seconds
         self._idle_timeout = idle_timeout
         self._tls = tls
@@ -271,6 +285,11 @@ class PeerConnection(Protocol):
             self._searched = 0
             if head.status >= 200:
                 break
+            if head.status == 101 and attempt.upgrade is not None:
+                head = switched(head, attempt.upgrade.offered)
+                # The times of a tunnel are its own affair.
+                attempt.timeouts = evolve(attempt.timeouts, idle=inf)
+                break
             self._interim += 1
             if head.status == 101 or self._interim > MAX_INTERIM:
                 raise BadMessage(502, "unexpected-interim", f"a {head.status} answer that was not asked for")
@@ -371,6 +390,34 @@ class PeerConnection(Protocol):
         """The reader of the response is gone: so is this request."""
         if self._response is not None:
             self._break(ClientDisconnected())
+
+    # -- after a 101 -----------------------------------------------------------------------------------------------
+
+    def tunnel(self, body: RequestBody) -> None:
+        """Send what comes of ``body``, unframed; its end is that of this direction alone."""
+        # Tunnels have bounds of their own: they don't take connections away from requests.
+        self._owner.lost(self, Failure(ConnectionDone()))
+        self._owner = _NOBODY
+        self._upload = body
+        self._chunked = False
+        self.transport.registerProducer(self, True)
+        body.startProducing(self).addCallbacks(self._tunnel_shut, self._upload_failed)
+
+    def _tunnel_shut(self, _: None) -> None:
+        self._upload = None
+        if self.transport is None or not self.usable:
+            return
+        self.transport.unregisterProducer()
+        if self._tls:
+            self.finish()
+        else:
+            self.transport.loseWriteConnection()
+
+    def finish(self) -> None:
+        """End the tunnel once all is written."""
+        self._stop_upload()
+        self._attempt = None
+        self._close()
 
     # -- the end ---------------------------------------------------------------------------------------------------
 

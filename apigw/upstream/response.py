@@ -16,6 +16,7 @@ from apigw.http1.response import LENGTH, NONE, ResponseHead
 from apigw.messages import Fields, Response
 
 if TYPE_CHECKING:
+    from apigw.body import RequestBody
     from apigw.upstream.connection import PeerConnection
 
 DONE = Failure(ResponseDone())
@@ -99,6 +100,17 @@ class PeerResponse(Response):
         elif reason is DONE and not self.delivering:
             # It all came before anybody asked: as good as bytes.
             self.body = b"".join(self._pieces or ())
+
+    # -- after a 101 -------------------------------------------------------------------------------------------
+
+    def send(self, body: RequestBody) -> None:
+        """Send on what comes of ``body``."""
+        self._connection.tunnel(body)
+
+    def finish(self) -> None:
+        """End the tunnel once what was sent is written."""
+        self._protocol = None
+        self._connection.finish()
 
     # -- IResponse ---------------------------------------------------------------------------------------------
 

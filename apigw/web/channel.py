@@ -26,7 +26,9 @@ from apigw.http1.request import RequestHead, follow_request_head, parse_request_
 from apigw.http1.response import serialize_response_head
 from apigw.messages import ClientAddress, Exchange, Fields, Request, Response
 from apigw.policy.client_auth import ClientTls
+from apigw.streams import shutting_down
 from apigw.web.pump import Pump
+from apigw.web.tunnel import Tunnel, UpgradeOutlet
 
 if TYPE_CHECKING:
     from apigw.web.site import Site
@@ -64,6 +66,7 @@ class Channel(Protocol):
 
     transport: Any  # ITransport with IConsumer and IPushProducer; None until connected
     tls: ClientTls | None = None
+    _tunnel: Tunnel | None = None
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -78,7 +81,7 @@ class Channel(Protocol):
         self._body: RequestBody | None = None
         self._body_begun = 0.0
         self._paused_at = 0.0
-        self._pump: Pump | None = None
+        self._pump: Pump | Tunnel | None = None
         self._close_after = False
         self._lingering = False
         self._half_closed = False
@@ -113,7 +116,11 @@ class Channel(Protocol):
         gone = ClientDisconnected()
         if body is not None:
             body.fail(gone)
-        if exchange is not None:
+        tunnel, self._tunnel = self._tunnel, None
+        if tunnel is not None and exchange is not None and reason.check(ConnectionDone):
+            tunnel.client_gone()
+            exchange.finish(True)
+        elif exchange is not None:
             self._abandon(exchange, gone)
         self._site.closed(self)  # last: when all are closed the log is closed too, and this one's line is in it
 
@@ -133,6 +140,9 @@ class Channel(Protocol):
         exchange = self._exchange
         if self._decoder is not None:
             self._drop()
+            return
+        if self._tunnel is not None:
+            self._tunnel.client_shut()
             return
         if exchange is None:
             if self._searched or not self._buffer:
@@ -183,8 +193,12 @@ class Channel(Protocol):
     def close_when_idle(self) -> None:
         """The gateway is about to stop: end with the answer under way, or now."""
         self._close_after = True
-        if self._exchange is None and not self._lingering:
-            self._end()
+        exchange = self._exchange
+        if exchange is None:
+            if not self._lingering:
+                self._end()
+        elif exchange.stream is not None:
+            exchange.stream.end(shutting_down())
 
     def drop(self) -> None:
         """The gateway stops: end now, whatever is under way."""
@@ -201,6 +215,9 @@ class Channel(Protocol):
         elif self._lingering or self._gone:
             return
         elif self._exchange is not None or self._full:
+            if self._tunnel is not None:
+                self._tunnel.client_sent(data)
+                return
             self._buffer += data
             if len(self._buffer) > MAX_PIPELINED:
                 self._pause()
@@ -408,6 +425,44 @@ class Channel(Protocol):
             self._pump = Pump(self, self.transport, exchange, response, head, chunked)
             self._pump.start(body)
 
+    # -- answering: with another protocol ----------------------------------------------------------------------------
+
+    def upgrading(self) -> UpgradeOutlet:
+        """As :class:`~apigw.messages.Outlet` has it."""
+        return UpgradeOutlet(self, self._site)
+
+    def last(self, exchange: Exchange) -> None:
+        """No request follows this one: what looks like one may have been meant for the protocol that was asked for."""
+        if exchange is self._exchange:
+            self._close_after = True
+            self._buffer = b""
+
+    def switch(self, exchange: Exchange, response: Response, tunnel: Tunnel) -> None:
+        """Leave HTTP: all bytes after the request's head go to the service, all after the answer's come from there."""
+        if exchange is not self._exchange or exchange.started:
+            return
+        exchange.started = self._close_after = True
+        self._deadline.set(inf)
+        self._pump = self._tunnel = tunnel
+        reason = response.reason or b"Switching Protocols"
+        lines = b"%bConnection: Upgrade\r\nUpgrade: %b\r\n" % (response.field_lines(), tunnel.protocol)
+        self._write(b"HTTP/1.1 101 %b\r\n%b\r\n" % (reason, lines))
+        early, self._buffer = self._buffer, b""
+        tunnel.start()
+        if early and self._tunnel is tunnel:
+            tunnel.client_sent(early)
+        if self._site.draining:
+            tunnel.end(shutting_down())
+        self.resume_client()
+
+    def pause_client(self) -> None:
+        """For a tunnel: the service doesn't keep up."""
+        self._pause()
+
+    def resume_client(self) -> None:
+        """For a tunnel: the service takes more."""
+        self._resume()
+
     # -- from the transport, as its producer: nothing more is written for a client that doesn't read -----------------
 
     def pauseProducing(self) -> None:
@@ -431,7 +486,7 @@ class Channel(Protocol):
 
     def pumped(self, exchange: Exchange, complete: bool) -> None:
         """For the pump: the body is written, or was cut."""
-        self._pump = None
+        self._pump = self._tunnel = None
         if exchange is self._exchange:
             self._answered(complete)
 

@@ -30,8 +30,10 @@ from apigw.stages.limits import (
     legacy_lines,
 )
 from apigw.stages.security import AddressLists, Closed, ResponseHeaders
+from apigw.stages.upgrade import TunnelBounds, Upgrades
 from apigw.state.inflight import LocalInFlight
 from apigw.state.shared import SharedMemory
+from apigw.streams import Streams
 from apigw.state.zone import Zone
 
 if TYPE_CHECKING:
@@ -191,12 +193,33 @@ class Edge:
         bounds = route.concurrent
         if not any((bounds.ip, bounds.user, bounds.consumer, bounds.route)):
             return []
-        if self._in_flight is None:
-            self._in_flight = LocalInFlight() if self._shared is None else self._shared.open_in_flight()
         return [
             Concurrency(
-                self._in_flight,
+                self._counter(),
                 Bounds(route.name, bounds.ip, bounds.user, bounds.consumer, bounds.route, route.enforce),
+            )
+        ]
+
+    def _counter(self) -> InFlight:
+        if self._in_flight is None:
+            self._in_flight = LocalInFlight() if self._shared is None else self._shared.open_in_flight()
+        return self._in_flight
+
+    def upgrades(self, route: RouteSection, streams: Streams) -> list[Stage]:
+        """What lets requests change to another protocol; to come after all that may refuse them."""
+        if not route.upgrade:
+            return []
+        protocols = tuple(name.encode() for name in route.upgrade)
+        own, cors = route.tunnel, self._config.cors
+        return [
+            Upgrades(
+                protocols,
+                streams,
+                self._counter(),
+                TunnelBounds(route.name, own.user, own.route),
+                None if cors is None else Cors(cors.origins),
+                idle=own.idle,
+                total=own.total,
             )
         ]
 

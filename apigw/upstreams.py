@@ -214,8 +214,14 @@ class UpstreamBuilder:
         if check is not None:
             check.stop()
 
-    def send(self, upstream: Upstream, service: ServiceSection, priority: str = "normal") -> Send:
-        """What gets the answers for a route to ``service``."""
+    def send(
+        self, upstream: Upstream, service: ServiceSection, priority: str = "normal", hedged: bool = True
+    ) -> Send:
+        """
+        What gets the answers for a route to ``service``.
+
+        :param hedged: copies of requests may be sent, where the service has it so.
+        """
         send: Send = upstream.request
         own = service.adaptive
         if own.limit is not None:
@@ -226,7 +232,7 @@ class UpstreamBuilder:
                 )
                 limit = self._limits[upstream] = AdaptiveLimit(bounds)
             send = Adaptive(send, limit, PRIORITIES[priority], self._seconds)
-        if service.hedge.after is not None:
+        if hedged and service.hedge.after is not None:
             hedge = self._hedges.get(upstream)
             if hedge is None:
                 when = HedgePolicy(service.hedge.after, service.hedge.samples, service.hedge.shortest)

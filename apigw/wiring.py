@@ -57,14 +57,17 @@ from apigw.stages.metrics import Metrics
 from apigw.stages.origin import Origin
 from apigw.stages.request_id import RequestId
 from apigw.stages.transport_security import StrictTransport, ToHttps
+from apigw.streams import Streams
 from apigw.telemetry.access_log import AccessLogFormat
 from apigw.telemetry.lines import LineWriter
 from apigw.telemetry.metrics import GatewayMetrics
 from apigw.telemetry.reloads import Reloads
+from apigw.telemetry.streams import StreamMetrics
 from apigw.telemetry.upstreams import ServiceState
 from apigw.upstream.fallback import Fallback
 from apigw.upstream.forwarder import Forwarder
 from apigw.upstream.keys import hash_key
+from apigw.upstream.upgrading import Either, UpgradingForwarder
 from apigw.upstream.upstream import Upstream
 from apigw.upstreams import UpstreamBuilder, addresses
 from apigw.web.entrance import host_auths
@@ -269,6 +272,9 @@ class Wiring:
         made = self._part("revocations", None, lambda: Revocations(time), _nothing, _nothing)
         assert made is not None
         self._revocations = made
+        streams = self._part("streams", None, self._build_streams, _nothing, _nothing)
+        assert streams is not None
+        self._streams = streams
         self._tokens = self._part(
             "tokens",
             (issuers, self._revocations, [stamp(absolute(file)) for file in files if file is not None]),
@@ -295,6 +301,13 @@ class Wiring:
             lambda keys: keys.watch(self._reactor),
             KeyFile.unwatch,
         )
+
+    def _build_streams(self) -> Streams:
+        streams = Streams(self._reactor, time, self._revocations.revoked)
+        self._revocations.on_add(streams.revoked)
+        if self._metrics is not None:
+            self._metrics.registry.register(StreamMetrics(lambda: streams.active, lambda: streams.opened))
+        return streams
 
     def _build_tokens(self) -> Tokens | None:
         """What verifies tokens; None where nobody issues any."""
@@ -462,7 +475,18 @@ class Wiring:
         stages = [*stages, *self._certificate(route.service)]
         before, after = self._edge.route(route)
         stages = [*stages, *before, *self._let_in(route.auth, route.roles, route.scopes, route.enforce), *after]
-        return Route(route.name, route.service, self._limited(stages, cap), across)
+        stages += self._edge.upgrades(route, self._streams)
+        return Route(route.name, route.service, self._limited(stages, cap), self._either(route, rewrite, across))
+
+    def _either(self, route: RouteSection, rewrite: Rewrite, plain: Across) -> Across:
+        """What answers requests of a route that may change the protocol, or may not."""
+        if not route.upgrade:
+            return plain
+        upgrading = self._forwarder(
+            route.service, rewrite, route.timeout.total, route.priority, made=UpgradingForwarder
+        )
+        assert isinstance(upgrading, UpgradingForwarder)
+        return Either(plain, upgrading)
 
     def _certificate(self, service: str) -> list[Stage]:
         return [CertificateFields()] if self._config.service(service).client_certificate else []
@@ -513,13 +537,19 @@ class Wiring:
         return Outgoing([name.lower().encode() for name in names], added) or None
 
     def _forwarder(
-        self, name: str, rewrite: Rewrite, total: float | None = None, priority: str = "normal"
+        self,
+        name: str,
+        rewrite: Rewrite,
+        total: float | None = None,
+        priority: str = "normal",
+        made: type[Forwarder] = Forwarder,
     ) -> Forwarder | Fallback:
         service = self._config.service(name)
         timeout = service.timeout
         upstream = self._upstreams[name]
-        forwarder = Forwarder(
-            self._builder.send(upstream, service, priority),
+        plain = made is Forwarder
+        forwarder = made(
+            self._builder.send(upstream, service, priority, hedged=plain),
             Timeouts(timeout.first_byte, timeout.idle, timeout.total if total is None else total),
             rewrite,
             monotonic,
@@ -532,7 +562,7 @@ class Wiring:
             outgoing=self._outgoing(service),
         )
         own = service.fallback
-        if own.content is None:
+        if own.content is None or not plain:
             return forwarder
         return Fallback(forwarder, self._date, own.content, own.type.encode(), own.status)
 

@@ -48,6 +48,7 @@ from apigw.config.retrying import BACKOFF, RETRY_METHODS, RETRY_ON
 from apigw.config.secrets import SECRET_FILE, SECRET_VARIABLE, Secret
 from apigw.config.secure import REDIRECT, STRICT_TRANSPORT
 from apigw.config.sending import ServiceAdaptive, ServiceHedge, ServiceSticky
+from apigw.config.streaming import PROTOCOLS, RouteEvents, RouteTunnel
 from apigw.config.tokens import (
     ROLES,
     SCOPES,
@@ -626,6 +627,16 @@ class RouteSection:
         help="`no` lets pass what limits and address lists of the route would refuse; the log says `would_refuse`.",
     )
     maintenance: float = option(MAINTENANCE, default=0.0, help="Answer 503, with `Retry-After` as for the gateway.")
+    upgrade: tuple[str, ...] = option(
+        PROTOCOLS,
+        default=(),
+        unset="none",
+        example="websocket",
+        help="Protocols that clients may ask to change to by `Upgrade`; the service chooses. For others, and without"
+        " this option, the field goes no further.",
+    )
+    tunnel: RouteTunnel = group(RouteTunnel)
+    events: RouteEvents = group(RouteEvents)
     allow_ips: tuple[IPv4Network | IPv6Network, ...] = option(
         NETWORKS,
         default=(),

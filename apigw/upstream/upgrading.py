@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 
 from apigw.errors import UpstreamProtocolError
 from apigw.messages import Attempt, Exchange, Response, field_value, field_values
+from apigw.pipeline import Across
 from apigw.policy import websocket
 from apigw.upstream.forwarder import Forwarder
 from apigw.upstream.response import PeerResponse
@@ -38,9 +39,9 @@ class Either:
     :param plain: for all requests that ask for none.
     """
 
-    def __init__(self, plain: Callable[[Exchange], Awaitable[Response]], upgrading: UpgradingForwarder) -> None:
+    def __init__(self, plain: Across, upgrading: UpgradingForwarder) -> None:
         self._plain = plain
         self._upgrading = upgrading
 
-    def __call__(self, exchange: Exchange) -> Awaitable[Response]:
+    def __call__(self, exchange: Exchange) -> Response | Awaitable[Response]:
         return self._plain(exchange) if exchange.upgrade is None else self._upgrading(exchange)

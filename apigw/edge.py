@@ -19,6 +19,7 @@ from apigw.policy.limit_fields import draft
 from apigw.policy.security_headers import OFF, SecurityHeaders
 from apigw.stages.concurrency import Bounds, Concurrency, InFlight
 from apigw.stages.cors import CrossOrigin
+from apigw.stages.idempotency import Answers
 from apigw.stages.limits import (
     AddressFirst,
     Allowance,
@@ -31,6 +32,7 @@ from apigw.stages.limits import (
 )
 from apigw.stages.security import AddressLists, Closed, ResponseHeaders
 from apigw.stages.upgrade import TunnelBounds, Upgrades
+from apigw.state.answers import LocalAnswers
 from apigw.state.inflight import LocalInFlight
 from apigw.state.shared import SharedMemory
 from apigw.streams import Streams
@@ -77,6 +79,14 @@ class Edge:
     def machine(self) -> str:
         """Names the processes that count together; empty for a process that counts by itself."""
         return self._local.identity if isinstance(self._local, Zone) else ""
+
+    def answers(self, redis: Redis | None) -> Answers:
+        """Where answers to idempotency keys are kept."""
+        if redis is not None:
+            from apigw.state.redis_answers import RedisAnswers  # hiredis need not be installed
+
+            return RedisAnswers(redis)
+        return LocalAnswers(self._seconds) if self._shared is None else self._shared.open_answers()
 
     def count_in(self, redis: Redis) -> None:
         """Count there, with all gateways that do. To be called before any stage is built."""

@@ -34,7 +34,7 @@ from apigw.edge import Edge
 from apigw.finder import ProxyRoutes, refuse
 from apigw.keys.key_file import KeyFile
 from apigw.messages import Response, Timeouts
-from apigw.pipeline import Route, Stage
+from apigw.pipeline import Across, Route, Stage
 from apigw.policy import redact
 from apigw.policy.cors import Cors
 from apigw.policy.forwarded import Forwarding
@@ -51,6 +51,7 @@ from apigw.stages.api_key import ApiKey
 from apigw.stages.body_limit import BodyLimit
 from apigw.stages.client_certificate import CertificateFields, ClientAuthChecked
 from apigw.stages.cross_site import CrossSite
+from apigw.stages.idempotency import Claims, Once
 from apigw.stages.identity import Identity
 from apigw.stages.jwt import Jwt
 from apigw.stages.metrics import Metrics
@@ -292,6 +293,10 @@ class Wiring:
         )
         if redis is not None:
             self._edge.count_in(redis)
+        keyed = any(route.idempotency for route in config.routes)
+        self._claims = self._part(
+            "claims", (keyed, redis), lambda: self._build_claims(keyed, redis), _nothing, _nothing
+        )
         keys = config.api_keys
         file = None if keys is None else keys.file
         self._key_file = self._part(
@@ -332,6 +337,12 @@ class Wiring:
             raise CannotStart("[limits] store: redis needs a package, pip install apigw[redis]") from None
         except (OSError, SslError) as error:
             raise CannotStart(f"[limits] redis_ca: {error}") from None
+
+    def _build_claims(self, keyed: bool, redis: Redis | None) -> Claims | None:
+        """What becomes of idempotency keys; None where no route has any."""
+        if not keyed:
+            return None
+        return Claims(self._edge.answers(redis), self._reactor, monotonic, partial(os.urandom, 16))
 
     def _build_key_file(self) -> KeyFile | None:
         """Who has API keys; None where there are none."""
@@ -471,7 +482,11 @@ class Wiring:
         cap = self._config.gateway.max_body if route.max_body is None else route.max_body
         template = None if route.rewrite is None else str(route.rewrite)
         rewrite = Rewrite(str(route.path), route.strip_prefix, template)
-        across = self._forwarder(route.service, rewrite, route.timeout.total, route.priority)
+        across: Across = self._forwarder(route.service, rewrite, route.timeout.total, route.priority)
+        if route.idempotency:
+            assert self._claims is not None
+            total = route.timeout.total or self._config.service(route.service).timeout.total
+            across = Once(across, self._claims, route.idempotency, total)
         stages = [*stages, *self._certificate(route.service)]
         before, after = self._edge.route(route)
         stages = [*stages, *before, *self._let_in(route.auth, route.roles, route.scopes, route.enforce), *after]

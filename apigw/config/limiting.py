@@ -88,6 +88,24 @@ def parse_maintenance_mode(text: str) -> float:
     return _parse_maintenance({"0": "no", "1": "yes"}.get(text, text))
 
 
+ANSWERS_LAST = 86_400.0
+"""Seconds for which answers to idempotency keys are kept where nothing else is said."""
+
+
+def _parse_idempotency(text: str) -> float:
+    try:
+        return ANSWERS_LAST if parse_switch(text) else 0.0
+    except ValueError:
+        pass
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither on nor off nor a duration, such as 24h") from None
+
+
+IDEMPOTENCY: Kind[float] = Kind("`on`, `off`, or how long answers are kept", _parse_idempotency, _render_maintenance)
+"""Seconds for which answers are kept; 0.0 for no keys."""
+
 NETWORKS: Kind[tuple[IPv4Network | IPv6Network, ...]] = list_of(NETWORK, "networks")
 
 

@@ -23,6 +23,7 @@ from apigw.config.fallback import ServiceFallback
 from apigw.config.files import CA_FILE, CERTIFICATE_FILE, LOG
 from apigw.config.kind import choice, list_of
 from apigw.config.limiting import (
+    IDEMPOTENCY,
     MAINTENANCE,
     NETWORKS,
     LimitsSection,
@@ -621,6 +622,12 @@ class RouteSection:
     )
     limit: RouteLimits = group(RouteLimits)
     concurrent: RouteConcurrency = group(RouteConcurrency)
+    idempotency: float = option(
+        IDEMPOTENCY,
+        default=0.0,
+        help="What has an `Idempotency-Key` is done once, and its answer is kept: `on` is for 24 hours. GET, HEAD, OPTIONS"
+        " and TRACE need none.",
+    )
     enforce: bool = option(
         SWITCH,
         default=True,

@@ -13,7 +13,6 @@ PLANNED: dict[str, tuple[str, ...]] = {
         "mirror",
         "cache",
         "stale_while_revalidate",
-        "idempotency",
         "request.set",
         "request.remove",
         "response.set",

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from time import monotonic
 
 from attrs import frozen
 
+from apigw.state.answers import FileAnswers
 from apigw.state.inflight import SharedInFlight, in_flight_size
 from apigw.state.segment import Segment, create
 from apigw.state.zone import Zone, zone_size
+
+MEMORY = "/dev/shm"
+"""Where files are no disk's."""
 
 PASSED = "APIGW_SHARED"
 """Variable that says what was passed on to a worker: descriptors and sizes, how many workers there are, and which."""
@@ -24,19 +32,22 @@ class SharedMemory:
     :ivar in_flight: the same.
     :ivar quotas_size: bytes.
     :ivar worker: number of this one, from 0 on; no two that run have the same.
+    :ivar directory: in memory too, for what isn't of a fixed size.
     """
 
     quotas: int
     in_flight: int
     quotas_size: int
     workers: int
+    directory: str
     worker: int = 0
 
     @classmethod
     def create(cls, keys: int, workers: int) -> SharedMemory:
         """:param keys: for how many there shall be room, as ``[limits] keys`` has it."""
         size = zone_size(keys)
-        return cls(create(size), create(in_flight_size(workers)), size, workers)
+        directory = mkdtemp(prefix="apigw-", dir=MEMORY if Path(MEMORY).is_dir() else None)
+        return cls(create(size), create(in_flight_size(workers)), size, workers, directory)
 
     @classmethod
     def passed(cls, environ: Mapping[str, str]) -> SharedMemory | None:
@@ -44,7 +55,9 @@ class SharedMemory:
         text = environ.get(PASSED)
         if not text:
             return None
-        passed = cls(*map(int, text.split(":")))
+        *numbers, directory = text.split(":", 5)
+        quotas, in_flight, size, workers, worker = map(int, numbers)
+        passed = cls(quotas, in_flight, size, workers, directory, worker)
         for descriptor in passed.descriptors:
             os.set_inheritable(descriptor, False)
         return passed
@@ -56,7 +69,8 @@ class SharedMemory:
 
     def environment(self, worker: int) -> dict[str, str]:
         """Variables of the worker that gets them."""
-        return {PASSED: f"{self.quotas}:{self.in_flight}:{self.quotas_size}:{self.workers}:{worker}"}
+        numbers = (self.quotas, self.in_flight, self.quotas_size, self.workers, worker)
+        return {PASSED: f"{':'.join(map(str, numbers))}:{self.directory}"}
 
     def open_quotas(self) -> Zone:
         """
@@ -71,7 +85,12 @@ class SharedMemory:
         segment = Segment(os.dup(self.in_flight), in_flight_size(self.workers))
         return SharedInFlight(segment, self.workers, self.worker)
 
+    def open_answers(self) -> FileAnswers:
+        """The same for answers to idempotency keys."""
+        return FileAnswers(str(Path(self.directory) / "answers"), monotonic)
+
     def close(self) -> None:
-        """Close the descriptors; what was opened stays so."""
+        """Close the descriptors, and remove the directory; what was opened stays so."""
         for descriptor in self.descriptors:
             os.close(descriptor)
+        rmtree(self.directory, ignore_errors=True)

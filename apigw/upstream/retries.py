@@ -71,7 +71,7 @@ class Retries:
         verdict = self._policy.unanswered(
             len(exchange.attempts),
             error.reason,
-            exchange.request.method,
+            _method(exchange),
             sent=attempt.sent,
             replayable=_replayable(exchange),
             chain=_chain(exchange),
@@ -86,7 +86,7 @@ class Retries:
         verdict = self._policy.answered(
             len(exchange.attempts),
             response.status,
-            exchange.request.method,
+            _method(exchange),
             replayable=_replayable(exchange),
             chain=_chain(exchange),
             retry_after=wait,
@@ -114,6 +114,11 @@ class Retries:
                 return pause
         self._counts.declined[verdict] += 1
         return None
+
+
+def _method(exchange: Exchange) -> bytes:
+    """What has an idempotency key may be sent again as a PUT may."""
+    return b"PUT" if exchange.repeatable else exchange.request.method
 
 
 def _replayable(exchange: Exchange) -> bool:

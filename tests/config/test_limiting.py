@@ -133,3 +133,14 @@ def test_no_request_costs_more_than_any_of_its_limits_lets_through():
     for line in ("limit.consumer = 2/m", "limit.by = ip 2/m"):
         with pytest.raises(ConfigErrors, match=r"3 is more than limit\.(consumer|by of ip) lets through at once"):
             loads(f"{ROUTE}{line}\nlimit.cost = 3\n", "f", {})
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("on", 86400.0), ("off", 0.0), ("2h", 7200.0)])
+def test_how_long_answers_to_idempotency_keys_are_kept(text, seconds):
+    [route] = loads(f"{ROUTE}idempotency = {text}\n", "f", {}).routes
+    assert route.idempotency == seconds
+
+
+def test_what_is_no_time_for_answers():
+    with pytest.raises(ConfigErrors, match="neither on nor off nor a duration"):
+        loads(f"{ROUTE}idempotency = always\n", "f", {})

@@ -46,7 +46,7 @@ def test_where_nothing_was_passed_on_there_is_none() -> None:
 
 def test_something_else_is_refused() -> None:
     descriptor = create(64)
-    passed = SharedMemory.passed({PASSED: f"{descriptor}:{descriptor}:6400:1:0"})
+    passed = SharedMemory.passed({PASSED: f"{descriptor}:{descriptor}:6400:1:0:/nowhere"})
     assert passed is not None
     with pytest.raises(ValueError, match="made for another configuration"):
         passed.open_quotas()

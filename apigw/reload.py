@@ -100,6 +100,14 @@ class Reload:
         """
         return self._one.run(lambda: Deferred.fromCoroutine(self._reload()))
 
+    def by(self, prepare: Callable[[], Awaitable[Commit]]) -> Deferred[None]:
+        """Take what ``prepare`` makes ready, in turn with reloads; fails as that does."""
+
+        async def take() -> None:
+            (await prepare()).take()
+
+        return self._one.run(lambda: Deferred.fromCoroutine(take()))
+
     async def _reload(self) -> bool:
         begun = monotonic()
         try:

@@ -10,13 +10,16 @@ from random import Random
 from time import monotonic, time
 from typing import Any
 
+from attrs import evolve
 from prometheus_client import CollectorRegistry
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogPublisher
 
 from apigw import __version__
-from apigw.config import GatewayConfig
+from apigw.admin.actions import NotPossible, Steering
+from apigw.admin.live import Live
+from apigw.config import ConfigErrors, GatewayConfig
 from apigw.config.loader import Steps, whole
 from apigw.dates import HttpDate
 from apigw.demo import tour
@@ -25,8 +28,10 @@ from apigw.loop import lean
 from apigw.policy.token_counts import TokenCounts
 from apigw.reload import CannotStart, Commit, Reload, Source, in_turns
 from apigw.sockets import Sockets
+from apigw.telemetry.levels import LogLevels
 from apigw.telemetry.lines import LineWriter, target
 from apigw.telemetry.metrics import GatewayMetrics
+from apigw.telemetry.recent import Recent
 from apigw.telemetry.reloads import Reloads
 from apigw.telemetry.tls import TlsMetrics
 from apigw.telemetry.tokens import TokenMetrics
@@ -63,6 +68,9 @@ class Gateway(MultiService):
     def __init__(self, config: GatewayConfig, reactor: Any, source: Source, sockets: Sockets) -> None:
         super().__init__()
         self._config = config
+        self._given = config
+        self._maintenance: dict[str, float] = {}
+        self._levels = LogLevels(globalLogPublisher)
         self._reactor = reactor
         self._started = monotonic()
         self._draining = False
@@ -77,6 +85,7 @@ class Gateway(MultiService):
         self._token_counts = TokenCounts()
         self._doors = Doors(reactor, sockets, self.shared)
         self._metrics = None if config.admin is None else self._build_metrics()
+        self._live = None if self._metrics is None else self._build_live(self._metrics)
         self._wiring = Wiring(config, self._around())
         whole(self._wiring.build())
         opened = self._doors.prepare(config, self._wiring)
@@ -97,6 +106,8 @@ class Gateway(MultiService):
             self._uptime,
             lambda: self._draining,
             self._token_counts,
+            self._live,
+            Steering(self._maintain, lambda: self._maintenance, self._levels),
             private=self.shared,
         )
 
@@ -115,6 +126,19 @@ class Gateway(MultiService):
         registry.register(TlsMetrics(self._doors.tls, time))
         return GatewayMetrics(registry, __version__, lambda: self._wiring.states(), self._reactor, monotonic)
 
+    def _build_live(self, metrics: GatewayMetrics) -> Live:
+        requests = metrics.requests
+        instance: dict[str, object] = {"id": self._pseudonym, "version": __version__, "started": round(time(), 3)}
+        return Live(
+            Recent(monotonic),
+            lambda: requests.active,
+            lambda: self._wiring.seen(),
+            self._reactor,
+            monotonic,
+            time,
+            instance,
+        )
+
     def _adopt(self) -> None:
         """Let what was made with new services start and stop with the gateway."""
         for child in (*self._builder.demos.values(), *self._builder.watches):
@@ -132,9 +156,37 @@ class Gateway(MultiService):
         config = await in_turns(self._source.loading(text), self._reactor)
         return await in_turns(self._prepare(config), self._reactor)
 
+    async def _maintain(self, service: str, seconds: float) -> None:
+        """
+        Close a service, or all where it has no name, for maintenance; open it again after 0.0 seconds.
+
+        :raises NotPossible: what is configured can't be had any more, such as a certificate's file.
+        """
+        before = self._maintenance
+        self._maintenance = {**before, service: seconds}
+
+        async def again() -> Commit:
+            return await in_turns(self._prepare(self._given), self._reactor)
+
+        try:
+            await self.reload.by(again)
+        except (ConfigErrors, CannotStart) as wrong:
+            self._maintenance = before
+            raise NotPossible(str(wrong)) from None
+
+    def _closed(self, config: GatewayConfig) -> GatewayConfig:
+        """With what operators have said of maintenance."""
+        said = self._maintenance
+        if not said:
+            return config
+        gateway = evolve(config.gateway, maintenance=said.get("", config.gateway.maintenance))
+        services = tuple(evolve(one, maintenance=said.get(one.name, one.maintenance)) for one in config.services)
+        return evolve(config, gateway=gateway, services=services)
+
     def _prepare(self, config: GatewayConfig) -> Steps[Commit]:
+        given, config = config, self._closed(config)
         where = config.gateway.access_log
-        lines, metrics = self._lines, self._metrics
+        lines, metrics, live = self._lines, self._metrics, self._live
         turned = None
         if where not in (self._log_to, "off"):
             try:
@@ -145,11 +197,12 @@ class Gateway(MultiService):
             self._lines = LineWriter(turned, self._reactor)
         if metrics is None and config.admin is not None:
             self._metrics = self._build_metrics()
+            self._live = self._build_live(self._metrics)
         wiring = Wiring(config, self._around(), self._wiring)
 
         def back() -> None:
             wiring.give_up()
-            self._lines, self._metrics = lines, metrics
+            self._lines, self._metrics, self._live = lines, metrics, live
             if turned is not None:
                 turned.close()
 
@@ -161,7 +214,7 @@ class Gateway(MultiService):
             raise
 
         def take() -> None:
-            self._config, self._wiring = config, wiring
+            self._config, self._given, self._wiring = config, given, wiring
             if turned is not None:
                 self._log_to = where
                 if lines is not None:
@@ -170,6 +223,8 @@ class Gateway(MultiService):
                     self._lines.start()
             if metrics is None and self._metrics is not None:
                 self._metrics.lag.start()
+            if live is None and self._live is not None:
+                self._live.start()
             wiring.commit()
             opened.take()
             self._adopt()
@@ -189,6 +244,9 @@ class Gateway(MultiService):
             self._lines.start()
         if self._metrics is not None:
             self._metrics.lag.start()
+        if self._live is not None:
+            self._live.start()
+        self._levels.install()
         lean(self._reactor)
         self._wiring.commit()
         if not self.shared:
@@ -212,6 +270,8 @@ class Gateway(MultiService):
         :return: fires when all is ended; bounded by ``drain_timeout`` and a little.
         """
         self._draining = True
+        if self._live is not None:
+            self._live.close()
         ended = self._doors.close()
         # Not before: who loses an idle connection makes another at once, which had better be refused than cut.
         ended.addBoth(lambda _: self._doors.drain(self._config.gateway.drain_timeout))
@@ -221,6 +281,9 @@ class Gateway(MultiService):
     def _close_rest(self, result: object) -> Deferred[Any]:
         if self._metrics is not None:
             self._metrics.lag.stop()
+        if self._live is not None:
+            self._live.stop()
+        self._levels.uninstall()
         self._builder.stop_checks()
         self._doors.unwatch()
         self._wiring.stop()

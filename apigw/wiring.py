@@ -14,9 +14,15 @@ from OpenSSL.crypto import Error as SslError
 
 from apigw import __version__
 from apigw.admin.access import AdminAccess, AdminOnly
+from apigw.admin.actions import Actions, Steering
 from apigw.admin.api import AdminApi
+from apigw.admin.dashboard import PATH as DASHBOARD_PATH
+from apigw.admin.dashboard import Dashboard
 from apigw.admin.forward_auth import ForwardAuth
 from apigw.admin.health import READ, Health, Version
+from apigw.admin.health import whole as seen
+from apigw.admin.live import Live, Seen
+from apigw.admin.operations import Operation, Operations
 from apigw.admin.reload import PATH as RELOAD_PATH
 from apigw.admin.reload import ReloadApi
 from apigw.admin.revocations import PATH as REVOCATIONS_PATH
@@ -56,6 +62,7 @@ from apigw.stages.identity import Identity
 from apigw.stages.jwt import Jwt
 from apigw.stages.metrics import Metrics
 from apigw.stages.origin import Origin
+from apigw.stages.recording import Recording
 from apigw.stages.request_id import RequestId
 from apigw.stages.transport_security import StrictTransport, ToHttps
 from apigw.streams import Streams
@@ -97,6 +104,7 @@ class Around:
 
     :ivar lines: of the access log; it stays where the log is turned off, for requests under way.
     :ivar metrics: None where nobody could see them.
+    :ivar live: what operators see; None where nobody could.
     :ivar private: whoever asks on the admin listener has been let in already, and logged.
     :ivar reload: takes the configuration that there is now; :return: whether it is in force.
     """
@@ -112,6 +120,8 @@ class Around:
     uptime: Callable[[], float]
     draining: Callable[[], bool]
     tokens: TokenCounts
+    live: Live | None
+    steering: Steering
     private: bool = False
 
 
@@ -160,6 +170,7 @@ class Wiring:
         self._builder = around.builder
         self._lines = None if config.gateway.access_log == "off" else around.lines
         self._metrics = around.metrics
+        self._live = None if config.admin is None else around.live
         self._pseudonym = around.pseudonym
         self._uptime = around.uptime
         self._draining = around.draining
@@ -379,17 +390,20 @@ class Wiring:
     def _build_admin(self) -> tuple[GatewayCore, GatewayRoutes]:
         """The admin listener: the same path of a request, with places and stages of its own."""
         assert self._metrics is not None
-        every: list[Stage] = [Origin(Forwarding(self._config.gateway.trusted_proxies))]
+        anybody: list[Stage] = [Origin(Forwarding(self._config.gateway.trusted_proxies))]
+        every = anybody
         if not self._around.private:
-            every = [*self._logging(), *every, AdminOnly(self._access)]
+            anybody = [*self._logging(), *anybody]
+            every = [*anybody, AdminOnly(self._access)]
         scrape = Scrape(self._metrics.registry, self._reactor, monotonic, self._date)
-        api = AdminApi(self._config, __version__, self.states, self._uptime, self._date)
+        api = Operations(self._operations(), self._date)
         reloads = ReloadApi(self._around.reload, self._around.reloads.told, self._date)
         places = {
             "/metrics": Route("admin-metrics", "", every, scrape),
             "/api": Route("admin-api", "", every, api),
             RELOAD_PATH: Route("admin-reload", "", every, reloads),
             "/health": Route("admin-health", "", every, self._health()),
+            DASHBOARD_PATH: Route("admin-dashboard", "", anybody, Dashboard(self._date)),
             "/version": Route("admin-version", "", every, Version(__version__, self._date)),
         }
         if self._tokens is not None:
@@ -398,11 +412,22 @@ class Wiring:
         missing = Route("-", "", every, refuse)
         whole = Route("*", "", every, self._whole)
         entries = [(RouteMatch(path), route) for path, route in places.items()]
+        entries.append((RouteMatch("=/"), places[DASHBOARD_PATH]))
         core = GatewayCore(ProxyRoutes(RouteTable(entries), missing, whole), missing, self._problem())
         routes = GatewayRoutes(Place(core))
         for path, route in places.items():
             routes.add(path.encode(), Place(core, route))
         return core, routes
+
+    def _operations(self) -> list[Operation]:
+        """Views and actions."""
+        config, live = self._config, self._around.live
+        assert live is not None
+        closed = {"": config.gateway.maintenance} | {one.name: one.maintenance for one in config.services}
+        return [
+            *AdminApi(config, __version__, self.states, self._uptime, live, self._date).operations(),
+            *Actions(self._upstreams, self._around.steering, closed).operations(),
+        ]
 
     def _health(self) -> Health:
         essential = self._config.gateway.ready_needs
@@ -411,6 +436,15 @@ class Wiring:
 
     def states(self) -> list[ServiceState]:
         return [self._builder.state(upstream) for upstream in self._upstreams.values()]
+
+    def seen(self) -> list[Seen]:
+        """All services, for who looks at them each second."""
+        builder = self._builder
+
+        def see(upstream: Upstream) -> dict[str, Any]:
+            return seen(builder.state(upstream))
+
+        return [(upstream, partial(see, upstream)) for upstream in self._upstreams.values()]
 
     def _problem(self) -> Problem:
         return Problem(self._config.gateway.error_format == "envelope", "apigw", self._date)
@@ -450,6 +484,8 @@ class Wiring:
         stages = self._logging()
         if self._metrics is not None:
             stages.append(Metrics(self._metrics.requests))
+        if self._live is not None:
+            stages.append(Recording(self._live.recent.ended))
         stages.append(Origin(Forwarding(self._config.gateway.trusted_proxies)))
         if self._config.gateway.hsts is not None:
             stages.append(StrictTransport(self._config.gateway.hsts))

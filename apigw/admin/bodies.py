@@ -16,9 +16,6 @@ MAX_BODY = 65536
 """Bytes."""
 
 
-_LIMIT = BodyLimit(MAX_BODY)
-
-
 @implementer(IConsumer)
 class _Collected:
     def __init__(self) -> None:
@@ -34,15 +31,17 @@ class _Collected:
         self.data += data
 
 
-async def json_object(exchange: Exchange) -> dict[str, Any]:
+async def json_object(exchange: Exchange, cap: int = MAX_BODY) -> dict[str, Any]:
     """
     The body of a request, an object.
+
+    :param cap: bytes.
 
     Its type must be told: a browser asks for leave before a page of another origin may send JSON, which it gets
     nowhere here, while it sends a form or text without asking.
 
     :raises ClientError: it is something else.
-    :raises BodyTooLarge: it has more than :data:`MAX_BODY` bytes.
+    :raises BodyTooLarge: it has more bytes.
     """
     body = exchange.request.body
     kind = field_value(exchange.request.fields, b"content-type") or b""
@@ -50,7 +49,7 @@ async def json_object(exchange: Exchange) -> dict[str, Any]:
         raise ClientError("Send Content-Type: application/json.", status=415, code="unsupported-media-type")
     collected = _Collected()
     if body is not None:
-        _LIMIT.request(exchange)
+        BodyLimit(cap).request(exchange)
         await body.startProducing(collected)
     try:
         value = json.loads(collected.data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
+from typing import Any
 
 from attrs import asdict
 
@@ -39,7 +40,7 @@ def told(service: ServiceState) -> dict[str, object]:
     return {"name": service.name, "status": service.status, "peers": len(service.peers), "usable_peers": usable}
 
 
-def whole(service: ServiceState) -> dict[str, object]:
+def whole(service: ServiceState) -> dict[str, Any]:
     """What operators may know of a service."""
     peers = [asdict(peer, recurse=False) | {"usable": peer.usable} for peer in service.peers]
     return {

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 from apigw.policy.breaker import FORCED_OPEN, HALF_OPEN, OPEN
-from apigw.telemetry.recent import Recent, Record
+from apigw.telemetry.recent import Ended, Recent, Record
 from apigw.upstream.peer import Peer
 from apigw.upstream.upstream import Upstream
 
@@ -143,6 +143,7 @@ class Live:
         self._refusals: deque[Counter[tuple[str, str]]] = deque(maxlen=WINDOW)
         self._refused_total: Counter[str] = Counter()
         self._watchers: list[Watcher] = []
+        self._ended: list[Ended] = []
 
     def start(self) -> None:
         if not self._loop.running:
@@ -169,17 +170,23 @@ class Live:
     def watchers(self) -> int:
         return len(self._watchers)
 
+    def catch_up(self) -> None:
+        """Have :attr:`recent` know all that has ended."""
+        self._ended += self.recent.turn()
+
     # -- each second -------------------------------------------------------------------------------------------------
 
     def turn(self) -> None:
         """Add up what has ended since the last turn, and tell who watches."""
         self._turn += 1
+        self.catch_up()
+        ended, self._ended = self._ended, []
         every: list[float] = []
         failed = 0
         routes: dict[str, list[int]] = {}
         services: dict[str, tuple[list[float], list[int]]] = {}
         refusals: Counter[tuple[str, str]] = Counter()
-        for _, elapsed, route, service, status, error in self.recent.turn():
+        for _, elapsed, route, service, status, error in ended:
             every.append(elapsed)
             bad = status >= 500
             refused = bool(error) and 400 <= status < 500

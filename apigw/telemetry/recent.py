@@ -38,7 +38,10 @@ Raw = tuple[
     str,
     "Sequence[Attempt] | Sequence[Try]",
 ]
-"""What :meth:`Recent.ended` takes down, in the order of :class:`Shape`'s and :class:`Record`'s making."""
+"""What :meth:`Recent.ended` takes down, in the order in which a :class:`Record` is made of it."""
+
+Ended = tuple[float, float, str, str, int, str]
+"""When a request has ended, seconds it took, route, service, status, code of the error."""
 
 
 @frozen
@@ -167,11 +170,11 @@ class Recent:
             )
         )
 
-    def turn(self) -> Iterator[tuple[float, float, str, str, int, str]]:
+    def turn(self) -> Iterator[Ended]:
         """
         Bring :attr:`kept` up to date.
 
-        :return: of each request since the last turn: when it ended, seconds, route, service, status, error.
+        :return: of each request since the last turn.
         """
         pending, self._pending = self._pending, deque(maxlen=PENDING)
         self._append = self._pending.append

@@ -56,7 +56,8 @@ class PeerState:
     @property
     def usable(self) -> bool:
         """It gets requests."""
-        return not self.drained and self.healthy is not False and not self.ejected and self.breaker not in ("open", "forced_open")
+        out = self.drained or self.ejected or self.healthy is False
+        return not out and self.breaker not in ("open", "forced_open")
 
 
 @frozen

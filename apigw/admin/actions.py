@@ -1,0 +1,175 @@
+"""What operators do to a running gateway: peers, breakers, maintenance, the log."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from attrs import asdict, frozen
+
+from apigw.admin.operations import Asked, Operation, Schema, wrong
+from apigw.admin.states import peer_state
+from apigw.config.limiting import MAINTENANCE_LASTS
+from apigw.config.units import parse_duration
+from apigw.errors import ClientError, RouteNotFound
+from apigw.telemetry.levels import LEVELS, LogLevels
+from apigw.upstream.peer import Peer
+from apigw.upstream.upstream import Upstream
+
+NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 255}
+
+PEER_STATE: Schema = {
+    "type": "object",
+    "required": ["name", "usable", "drained", "breaker", "active"],
+    "properties": {
+        "name": {"type": "string"},
+        "usable": {"type": "boolean"},
+        "drained": {"type": "boolean"},
+        "breaker": {"type": "string"},
+        "active": {"type": "integer"},
+    },
+}
+
+Maintain = Callable[[str, float], Awaitable[None]]
+"""Gets the name of a service, empty for the whole gateway, and the seconds that it lasts, 0.0 for its end."""
+
+
+class NotPossible(ClientError):
+    status = 409
+    code = "not-possible"
+    title = "The gateway can't do that now"
+
+
+@frozen
+class Steering:
+    """
+    What the gateway itself lets operators do.
+
+    :ivar maintenance: what operators have said of it, by service; with an empty name of the whole gateway.
+    """
+
+    maintain: Maintain
+    maintenance: Callable[[], Mapping[str, float]]
+    levels: LogLevels
+
+
+class Actions:
+    """
+    :param upstreams: of all services, by name.
+    :param closed: seconds of the configured maintenance, by service; with an empty name of the whole gateway.
+    """
+
+    def __init__(self, upstreams: Mapping[str, Upstream], steering: Steering, closed: Mapping[str, float]) -> None:
+        self._upstreams = upstreams
+        self._steering = steering
+        self._closed = closed
+
+    def operations(self) -> Iterable[Operation]:
+        peer = {"service": NAME, "peer": NAME}
+        yield Operation(
+            "POST",
+            "/api/peers",
+            "Drain a peer, so that it gets no new requests, or restore it.",
+            self._peer,
+            PEER_STATE,
+            takes={**peer, "action": {"type": "string", "enum": ["drain", "restore"]}},
+            needs=("service", "peer", "action"),
+            acts=True,
+            errors=(404,),
+        )
+        yield Operation(
+            "POST",
+            "/api/breakers",
+            "Hold a peer's breaker open or closed, or reset it, so that it decides by itself again.",
+            self._breaker,
+            PEER_STATE,
+            takes={**peer, "action": {"type": "string", "enum": ["open", "close", "reset"]}},
+            needs=("service", "peer", "action"),
+            acts=True,
+            errors=(404,),
+        )
+        closed: Schema = {"type": "object", "required": ["on", "seconds", "services"]}
+        yield Operation("GET", "/api/maintenance", "What is closed for maintenance.", self.maintenance, closed)
+        yield Operation(
+            "POST",
+            "/api/maintenance",
+            "Close the gateway or a service for maintenance, or open it again; holds until a restart.",
+            self._maintain,
+            closed,
+            takes={"on": {"type": "boolean"}, "service": NAME, "for": {"type": "string", "maxLength": 32}},
+            needs=("on",),
+            acts=True,
+            errors=(404, 409),
+        )
+        levels: Schema = {"type": "object", "required": ["level", "namespaces"]}
+        yield Operation("GET", "/api/log-level", "How much the log tells.", self._levels, levels)
+        yield Operation(
+            "POST",
+            "/api/log-level",
+            "Have the log tell more or less, of all or of a namespace; holds until a restart.",
+            self._set_level,
+            levels,
+            takes={
+                "level": {"type": "string", "enum": list(LEVELS)},
+                "namespace": {"type": "string", "maxLength": 128},
+            },
+            needs=("level",),
+            acts=True,
+        )
+
+    def _find(self, body: Mapping[str, Any]) -> tuple[Upstream, Peer]:
+        upstream = self._upstreams.get(body["service"])
+        if upstream is None:
+            raise RouteNotFound(f"There is no service {body['service']!r}.")
+        for peer in upstream.peers:
+            if peer.label == body["peer"]:
+                return upstream, peer
+        raise RouteNotFound(f"The service {upstream.name} has no peer {body['peer']!r}.")
+
+    def _peer(self, asked: Asked) -> dict[str, Any]:
+        upstream, peer = self._find(asked.body)
+        if asked.body["action"] == "drain":
+            upstream.drain(peer)
+        else:
+            upstream.restore(peer)
+        return _told(peer)
+
+    def _breaker(self, asked: Asked) -> dict[str, Any]:
+        _, peer = self._find(asked.body)
+        breaker = peer.breaker
+        {"open": breaker.force_open, "close": breaker.force_close, "reset": breaker.reset}[asked.body["action"]]()
+        return _told(peer)
+
+    def maintenance(self, _: Asked) -> dict[str, Any]:
+        """In force: seconds of the whole gateway, and of services that are closed by themselves."""
+        found = {**self._closed, **self._steering.maintenance()}
+        services = {name: seconds for name, seconds in found.items() if name and seconds}
+        return {"on": bool(found.get("")), "seconds": found.get("", 0.0), "services": services}
+
+    async def _maintain(self, asked: Asked) -> dict[str, Any]:
+        service = asked.body.get("service", "")
+        if service and service not in self._upstreams:
+            raise RouteNotFound(f"There is no service {service!r}.")
+        seconds = 0.0
+        if asked.body["on"]:
+            try:
+                seconds = parse_duration(asked.body["for"]) if "for" in asked.body else MAINTENANCE_LASTS
+            except ValueError:
+                raise wrong("for must be a duration, such as 10m.") from None
+            if not seconds > 0.0:
+                raise wrong("for must be longer than that.")
+        await self._steering.maintain(service, seconds)
+        return self.maintenance(asked)
+
+    def _levels(self, _: Asked) -> dict[str, Any]:
+        levels = self._steering.levels
+        return {"level": levels.default, "namespaces": levels.namespaces}
+
+    def _set_level(self, asked: Asked) -> dict[str, Any]:
+        self._steering.levels.set(asked.body["level"], asked.body.get("namespace", ""))
+        return self._levels(asked)
+
+
+def _told(peer: Peer) -> dict[str, Any]:
+    state = peer_state(peer)
+    return asdict(state, recurse=False) | {"usable": state.usable}

@@ -66,6 +66,6 @@ setup(
     package_dir={"": "."},
     # twisted/ and twisted/plugins/ have no __init__.py: they are Twisted's packages, and we only add a file to one.
     packages=[*find_packages(include=["apigw", "apigw.*"]), "twisted.plugins"],
-    package_data={"apigw": ["py.typed"]},
+    package_data={"apigw": ["py.typed", "admin/dashboard/*"]},
     zip_safe=False,
 )

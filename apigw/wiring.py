@@ -299,8 +299,8 @@ class Wiring:
             "redis",
             None if limits is None else (limits.redis, limits.redis_ca, limits.redis_deadline),
             self._build_redis,
-            lambda redis: redis.start(),
-            lambda redis: redis.stop(),
+            self._start_redis,
+            self._stop_redis,
         )
         if redis is not None:
             self._edge.count_in(redis)
@@ -348,6 +348,16 @@ class Wiring:
             raise CannotStart("[limits] store: redis needs a package, pip install apigw[redis]") from None
         except (OSError, SslError) as error:
             raise CannotStart(f"[limits] redis_ca: {error}") from None
+
+    def _start_redis(self, redis: Redis) -> None:
+        redis.start()
+        if self._metrics is not None:
+            self._metrics.redis.redis = redis
+
+    def _stop_redis(self, redis: Redis) -> None:
+        redis.stop()
+        if self._metrics is not None and self._metrics.redis.redis is redis:
+            self._metrics.redis.redis = None
 
     def _build_claims(self, keyed: bool, redis: Redis | None) -> Claims | None:
         """What becomes of idempotency keys; None where no route has any."""

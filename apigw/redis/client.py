@@ -76,6 +76,7 @@ class Redis:
     :ivar ready: it is connected and answers in time; calls fail at once while it isn't.
     :ivar instances: gateways that share the server, as far as known; 1 or more.
     :ivar failures: calls that failed, of those that were sent.
+    :ivar fallbacks: what was decided without it, counted by who did.
     """
 
     _log = Logger()
@@ -102,6 +103,7 @@ class Redis:
         self.ready = False
         self.instances = 1
         self.failures = 0
+        self.fallbacks = 0
 
     def start(self) -> None:
         """Connect, and stay connected."""

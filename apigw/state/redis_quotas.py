@@ -65,15 +65,12 @@ class RedisQuotas:
 
     :param local: counts while Redis doesn't answer; shared by the workers of a machine, where there are several.
     :param seconds: the clock of ``local``.
-
-    :ivar fallbacks: verdicts without Redis.
     """
 
     def __init__(self, redis: Redis, local: LocalStore, seconds: Callable[[], float]) -> None:
         self._redis = redis
         self._local = local
         self._seconds = seconds
-        self.fallbacks = 0
 
     def take(self, now: float, spends: Sequence[Spend], cost: float = 1.0) -> Verdict | Awaitable[Verdict]:
         """As :meth:`apigw.policy.gcra.LocalQuotas.take`; at once where Redis isn't asked."""
@@ -86,7 +83,7 @@ class RedisQuotas:
         return self._local.peek(now, spends if self._redis.ready else self._shares(spends, cost), cost)
 
     def _alone(self, now: float, spends: Sequence[Spend], cost: float) -> Verdict:
-        self.fallbacks += 1
+        self._redis.fallbacks += 1
         return self._local.take(now, self._shares(spends, cost), cost)
 
     def _shares(self, spends: Sequence[Spend], cost: float) -> list[Spend]:

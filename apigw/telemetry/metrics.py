@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from twisted.internet.interfaces import IReactorTime
 
 from apigw.telemetry.loop_lag import LoopLag
+from apigw.telemetry.redis import RedisMetrics
 from apigw.telemetry.requests import RequestMetrics
 from apigw.telemetry.upstreams import States, UpstreamMetrics
 from twisted import __version__ as twisted_version
@@ -23,6 +24,7 @@ class GatewayMetrics:
     :param states: of all services.
 
     :ivar requests: to be told of each exchange.
+    :ivar redis: to be told which server is in use.
     :ivar lag: to be started with the reactor and stopped before its end.
     """
 
@@ -39,7 +41,8 @@ class GatewayMetrics:
             seconds, lambda: {(service.name, peer.name) for service in states() for peer in service.peers}
         )
         self.lag = LoopLag(clock, seconds)
-        for collector in (self.requests, UpstreamMetrics(states), self.lag, Build(version)):
+        self.redis = RedisMetrics()
+        for collector in (self.requests, UpstreamMetrics(states), self.redis, self.lag, Build(version)):
             registry.register(collector)
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)

@@ -47,7 +47,7 @@ async def test_gateways_admit_exactly_the_limit_together(server: RedisServer) ->
         stores = [RedisQuotas(redis, LocalQuotas(), monotonic) for redis in (one, two)]
         counts = [ensureDeferred(admitted(store, 500, (HUNDRED, "a"))) for store in stores]
         assert sum(await gatherResults(counts)) == 100
-        assert [store.fallbacks for store in stores] == [0, 0]
+        assert [redis.fallbacks for redis in (one, two)] == [0, 0]
 
 
 @pytest_twisted.ensureDeferred

@@ -20,6 +20,8 @@ INI = """\
 access_log = off
 [listener:public]
 endpoint = tcp:0:interface=127.0.0.1
+[admin]
+endpoint = tcp:0:interface=127.0.0.1
 [service:user]
 urls = http://127.0.0.1:1
 breaker.volume = 1000000
@@ -50,7 +52,7 @@ def asked(port: int) -> tuple[int, float]:
 
 def start(directory: Path, name: str, limit: str, url: str, more: str = "") -> Gateway:
     (directory / name).mkdir()
-    gateway = Gateway(directory / name, INI.format(limit=limit, more=more), environ={"REDIS_URL": url})
+    gateway = Gateway(directory / name, INI.format(limit=limit, more=more), environ={"REDIS_URL": url}, listeners=2)
     gateway.wait(lambda: any("answers" in line for line in gateway.output))
     return gateway
 
@@ -96,7 +98,7 @@ def test_over_tls_and_only_with_a_server_that_can_be_trusted(tmp_path: Path) -> 
             assert admitted([gateway], 6) == 3
         (tmp_path / "b").mkdir()
         config = INI.format(limit="3/h", more=f"redis_ca = {tmp_path}/other.pem")
-        with Gateway(tmp_path / "b", config, environ={"REDIS_URL": url}) as gateway:
+        with Gateway(tmp_path / "b", config, environ={"REDIS_URL": url}, listeners=2) as gateway:
             gateway.wait(lambda: any("is left alone" in line for line in gateway.output))
             assert admitted([gateway], 6) == 3, "by itself"
     finally:
@@ -144,8 +146,22 @@ def test_redis_may_fail_and_come_back_under_load(tmp_path: Path, how: str) -> No
             slow = sorted(took for _, took in answers)
             assert slow[-len(answers) // 100] < 0.05
             assert not one.troubles()
+            told = scrape(one.ports["admin"])
+            assert told["apigw_redis_up"] == 1.0
+            assert told["apigw_redis_instances"] == 2.0
+            assert told["apigw_redis_fallbacks_total"] > 0.0
     finally:
         server.kill()
+
+
+def scrape(port: int) -> dict[str, float]:
+    """Samples without labels."""
+    wire = connect(port)
+    wire.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    lines = wire.answer().body.decode().splitlines()
+    wire.close()
+    pairs = [line.split(" ") for line in lines if not line.startswith("#") and "{" not in line]
+    return {name: float(value) for name, value in pairs}
 
 
 def until(condition: Callable[[], object]) -> None:

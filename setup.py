@@ -30,13 +30,16 @@ RUN = [
     "zope.interface>=6.0",
 ]
 REDIS = ["hiredis>=3.0"]
+COMPRESSION = ["brotli>=1.1", "zstandard>=0.22"]
 TEST = [
     *REDIS,
+    *COMPRESSION,
     "h11>=0.16",
     "httptools>=0.6.4",
     "hypothesis>=6.100",
     "pytest>=8.3",
     "pytest-twisted>=1.14,<1.15",  # tests/reactor_checks.py replaces one of its functions
+    "websockets>=14.0",
     "setuptools>=77",  # tests/test_packaging.py builds a wheel without a download
 ]
 DEV = ["mypy>=1.15", "mypy-zope>=1.0.11", "ruff>=0.11"]
@@ -60,7 +63,7 @@ setup(
     ],
     python_requires=">=3.10",
     install_requires=RUN,
-    extras_require={"redis": REDIS, "test": TEST, "dev": [*TEST, *DEV]},
+    extras_require={"redis": REDIS, "compression": COMPRESSION, "test": TEST, "dev": [*TEST, *DEV]},
     # An explicit root makes `pip install -e .` put the checkout itself on sys.path; without it an import hook is
     # installed instead, and Twisted, which looks for plugins in the directories of sys.path, would not see ours.
     package_dir={"": "."},

@@ -30,7 +30,7 @@ Field = tuple[bytes, bytes]
 Fields = list[Field]
 
 
-def field_value(fields: Fields, name: bytes) -> bytes | None:
+def field_value(fields: Sequence[Field], name: bytes) -> bytes | None:
     """
     The value of the first field of that name.
 
@@ -42,7 +42,7 @@ def field_value(fields: Fields, name: bytes) -> bytes | None:
     return None
 
 
-def field_values(fields: Fields, name: bytes) -> list[bytes]:
+def field_values(fields: Sequence[Field], name: bytes) -> list[bytes]:
     """All values of that name, in order; ``name`` in lower case."""
     return [value for key, value in fields if len(key) == len(name) and key.lower() == name]
 

@@ -55,9 +55,12 @@ from apigw.routing import RouteMatch, RouteTable
 from apigw.stages.access_log import AccessLog
 from apigw.stages.api_key import ApiKey
 from apigw.stages.body_limit import BodyLimit
+from apigw.stages.codings import available
+from apigw.stages.compression import Compression
 from apigw.stages.client_certificate import CertificateFields, ClientAuthChecked
 from apigw.stages.cross_site import CrossSite
 from apigw.stages.idempotency import Claims, Once
+from apigw.stages.events import EventStreams
 from apigw.stages.identity import Identity
 from apigw.stages.jwt import Jwt
 from apigw.stages.metrics import Metrics
@@ -536,8 +539,21 @@ class Wiring:
         stages = [*stages, *self._certificate(route.service)]
         before, after = self._edge.route(route)
         stages = [*stages, *before, *self._let_in(route.auth, route.roles, route.scopes, route.enforce), *after]
-        stages += self._edge.upgrades(route, self._streams)
+        stages = [
+            *self._compression(route),
+            *stages,
+            *self._edge.upgrades(route, self._streams),
+            EventStreams(self._streams, self._reactor, monotonic, route.events.heartbeat),
+        ]
         return Route(route.name, route.service, self._limited(stages, cap), self._either(route, rewrite, across))
+
+    @staticmethod
+    def _compression(route: RouteSection) -> list[Stage]:
+        """Stands first, for it comes last on the way up; it reads the request, but has no say in it."""
+        if route.compression == "off":
+            return []
+        own = route.compress
+        return [Compression(available(), own.types, own.min_size, route.compression == "public")]
 
     def _either(self, route: RouteSection, rewrite: Rewrite, plain: Across) -> Across:
         """What answers requests of a route that may change the protocol, or may not."""

@@ -16,6 +16,7 @@ from attrs import field, frozen
 from apigw.config.addresses import PEERS, PeerAddress
 from apigw.config.certificates import CERTIFICATES, CertificateFiles
 from apigw.config.checking import CHECK_PATH, STATUSES, TEXT
+from apigw.config.compressing import COMPRESSION, RouteCompression
 from apigw.config.consumers import ApiKeysSection, ConsumerSection
 from apigw.config.discovering import DiscoverySection
 from apigw.config.endpoints import ENDPOINT, ListenEndpoint, parse_endpoint, parse_port
@@ -644,6 +645,14 @@ class RouteSection:
     )
     tunnel: RouteTunnel = group(RouteTunnel)
     events: RouteEvents = group(RouteEvents)
+    compression: str = option(
+        COMPRESSION,
+        default="off",
+        help="Compress answers with gzip, and with br and zstd where they are installed. An answer that holds a secret"
+        " and something of the request tells the secret by its size then (BREACH): `public` leaves out all that has to"
+        " do with cookies or credentials.",
+    )
+    compress: RouteCompression = group(RouteCompression)
     allow_ips: tuple[IPv4Network | IPv6Network, ...] = option(
         NETWORKS,
         default=(),

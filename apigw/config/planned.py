@@ -17,7 +17,6 @@ PLANNED: dict[str, tuple[str, ...]] = {
         "request.remove",
         "response.set",
         "response.remove",
-        "compression",
         "aggregate",
         "stages",
     ),

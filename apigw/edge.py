@@ -35,8 +35,8 @@ from apigw.stages.upgrade import TunnelBounds, Upgrades
 from apigw.state.answers import LocalAnswers
 from apigw.state.inflight import LocalInFlight
 from apigw.state.shared import SharedMemory
-from apigw.streams import Streams
 from apigw.state.zone import Zone
+from apigw.streams import Streams
 
 if TYPE_CHECKING:
     from apigw.redis.client import Redis

@@ -214,9 +214,7 @@ class UpstreamBuilder:
         if check is not None:
             check.stop()
 
-    def send(
-        self, upstream: Upstream, service: ServiceSection, priority: str = "normal", hedged: bool = True
-    ) -> Send:
+    def send(self, upstream: Upstream, service: ServiceSection, priority: str = "normal", hedged: bool = True) -> Send:
         """
         What gets the answers for a route to ``service``.
 

@@ -55,12 +55,12 @@ from apigw.routing import RouteMatch, RouteTable
 from apigw.stages.access_log import AccessLog
 from apigw.stages.api_key import ApiKey
 from apigw.stages.body_limit import BodyLimit
+from apigw.stages.client_certificate import CertificateFields, ClientAuthChecked
 from apigw.stages.codings import available
 from apigw.stages.compression import Compression
-from apigw.stages.client_certificate import CertificateFields, ClientAuthChecked
 from apigw.stages.cross_site import CrossSite
-from apigw.stages.idempotency import Claims, Once
 from apigw.stages.events import EventStreams
+from apigw.stages.idempotency import Claims, Once
 from apigw.stages.identity import Identity
 from apigw.stages.jwt import Jwt
 from apigw.stages.metrics import Metrics

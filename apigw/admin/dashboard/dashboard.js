@@ -36,6 +36,8 @@ function number(value) {
   return value.toFixed(value >= 10 ? 1 : 2).replace(/\.?0+$/, "");
 }
 
+function ms(value) { return value >= 1e4 ? number(value) : value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2); }
+
 function span(seconds) {
   if (seconds < 90) return `${Math.floor(seconds)} s`;
   if (seconds < 5400) return `${Math.floor(seconds / 60)} min`;
@@ -155,9 +157,9 @@ function glance() {
   figure("rate", number(requests / Math.max(last.length, 1)), shown.map(point => point[0]), "", 1);
   figure("errors", ratio && ratio < .01 ? "<0.01" : number(ratio), shown.map(point => point[0] ? point[1] / point[0] * 100 : 0),
     ratio >= 5 ? "bad" : ratio >= 1 ? "warn" : "", 5);
-  figure("p50", number(mean(2)), shown.map(point => point[2]), "", 1);
-  figure("p95", number(mean(3)), shown.map(point => point[3]), "", 1);
-  figure("p99", number(mean(4)), shown.map(point => point[4]), "", 1);
+  figure("p50", ms(mean(2)), shown.map(point => point[2]), "", 1);
+  figure("p95", ms(mean(3)), shown.map(point => point[3]), "", 1);
+  figure("p99", ms(mean(4)), shown.map(point => point[4]), "", 1);
   figure("active", number(state.whole.active), shown.map(point => point[5]), "", 1);
   traffic(history);
   const instance = state.whole.instance;
@@ -167,8 +169,10 @@ function glance() {
 
 function traffic(history) {
   const svg = $("#traffic svg"), high = Math.max(...history.map(point => point[0]), 1);
-  const slow = Math.max(...history.map(point => point[3]), 1), first = 300 - history.length;
-  svg.setAttribute("viewBox", "0 0 300 100");
+  const slow = Math.max(...history.map(point => point[3]), 1);
+  const width = Math.max(history.length, 60), first = width - history.length;
+  svg.setAttribute("viewBox", `0 0 ${width} 100`);
+  say($("#traffic-from"), `${span(width)} ago`);
   let ok = "", bad = "", line = "";
   history.forEach(([requests, failed, , p95], index) => {
     const x = first + index, top = 100 - requests / high * 92, low = 100 - failed / high * 92;
@@ -178,7 +182,7 @@ function traffic(history) {
   });
   if (!svg.firstChild) svg.append(draw("path", { class: "ok" }), draw("path", { class: "bad" }), draw("path", { class: "p95" }));
   [ok, bad, line].forEach((path, index) => svg.children[index].setAttribute("d", path));
-  say($("#traffic-peak"), `peaks: ${number(high)} requests/s, p95 ${number(slow)} ms`);
+  say($("#traffic-peak"), `peaks: ${number(high)} requests/s, p95 ${ms(slow)} ms`);
 }
 
 const cards = new Map();
@@ -209,7 +213,7 @@ function fill(card, service) {
   const p95 = last.reduce((most, point) => Math.max(most, point[2]), 0);
   card.status.className = `state ${service.status}`;
   say(card.status, service.status);
-  say(card.load, `${number(requests)}/s, p95 ${number(p95)} ms${service.waiting ? `, ${service.waiting} waiting` : ""}`);
+  say(card.load, `${number(requests)}/s, p95 ${ms(p95)} ms${service.waiting ? `, ${service.waiting} waiting` : ""}`);
   spark(card.svg, series.map(point => point[2]), 1);
   const there = new Set();
   for (const peer of service.peers) {
@@ -245,7 +249,7 @@ function how(peer) {
   if (peer.breaker === "open") return ["breaker open", "out"];
   if (peer.breaker === "half_open") return ["probing", "half"];
   if (peer.breaker === "forced_closed") return ["held closed", "half"];
-  return [peer.healthy === null ? "closed" : "healthy", "ok"];
+  return [peer.healthy === null ? "ok" : "healthy", "ok"];
 }
 
 function marks(svg, history) {
@@ -276,7 +280,7 @@ function routes() {
     const cells = row.children;
     say(cells[0], route.name === "-" ? "no route" : route.name);
     say(cells[1], route.service || "–");
-    [number(route.requests / seconds), number(route.failed), number(route.refused), number(route.p50), number(route.p95), number(route.total)]
+    [number(route.requests / seconds), number(route.failed), number(route.refused), ms(route.p50), ms(route.p95), number(route.total)]
       .forEach((text, index) => say(cells[index + 2], text));
     cells[3].className = "n " + (route.failed ? "bad" : "zero");
     cells[4].className = "n " + (route.refused ? "warn" : "zero");
@@ -354,7 +358,7 @@ function requestRow(one, key) {
   const row = make("tr", { className: "request", tabIndex: 0 },
     make("td", { className: "time", textContent: new Date(one.time * 1000).toLocaleTimeString([], { hour12: false }) }),
     make("td", { className: "what", title: `${one.method} ${one.host}${one.path}` }, make("b", { textContent: one.method }), one.path),
-    status, make("td", { className: "n", textContent: number(one.ms) }),
+    status, make("td", { className: "n", textContent: ms(one.ms) }),
     make("td", { textContent: one.route === "-" ? "no route" : one.route }),
     make("td", { className: one.user === null ? "soft" : "", textContent: one.user === null ? "guest" : one.user }),
     make("td", { className: "soft", textContent: one.client }));
@@ -396,13 +400,13 @@ function detailsRow(one) {
     const scale = 1000 / Math.max(one.ms, .01);
     svg.append(draw("rect", { class: "track", x: 0, y: 5.5, width: 1000, height: 1 }),
       draw("rect", { class: `ph-${phase.kind}`, x: phase.at * scale, y: 0, width: Math.max(phase.length * scale, 3), height: 12 }));
-    fall.append(make("span", { textContent: phase.name }), svg, make("span", { className: "n", textContent: `${number(Math.round(phase.length * 100) / 100)} ms` }));
+    fall.append(make("span", { textContent: phase.name }), svg, make("span", { className: "n", textContent: `${ms(phase.length)} ms` }));
   }
   const facts = make("p", { className: "facts" });
   const last = one.tries[one.tries.length - 1];
   for (const [name, value] of [["id", one.id], ["host", one.host], ["service", one.service], ["peer", last && last.peer], ["in", `${one.bytes_in} B`],
     ["out", `${one.bytes_out} B`], ["attempts", String(one.tries.length)], ["connection", last ? (last.reused ? "kept" : "new") : ""], ["error", one.error]]) {
-    if (value) facts.append(name, make("b", { textContent: value }));
+    if (value) facts.append(make("span", {}, name, make("b", { textContent: value })), " ");
   }
   const cell = make("td", {}, fall, facts);
   cell.setAttribute("colspan", "7");
@@ -458,8 +462,8 @@ function choice(name, value, text, checked) {
 
 function changePeer(service, peer) {
   const forced = peer.breaker.startsWith("forced"), fields = [];
-  fields.push(peer.drained ? choice("what", "restore", "Restore: let it have requests again", true)
-    : choice("what", "drain", "Drain: no new requests, those under way end as they would", true));
+  fields.push(peer.drained ? choice("what", "restore", "Restore: let it have requests again", false)
+    : choice("what", "drain", "Drain: no new requests, those under way end as they would", false));
   if (peer.breaker !== "forced_open") fields.push(choice("what", "open", "Hold its breaker open: refuse all", false));
   if (peer.breaker !== "forced_closed") fields.push(choice("what", "close", "Hold its breaker closed: try it whatever fails", false));
   fields.push(choice("what", "reset", forced ? "Reset its breaker: let it decide again" : "Reset its breaker: close it, forget failures", false));

@@ -83,11 +83,14 @@ class Streams:
             self._await(stream, who.expires)
 
     def _await(self, stream: Stream, expires: float) -> None:
-        wait = expires - self._wall()
-        if wait <= 0.0:
-            self._timers[stream] = self._clock.callLater(0.0, stream.end, token_expired())
+        wait = max(0.0, min(expires - self._wall(), MAX_WAIT))
+        self._timers[stream] = self._clock.callLater(wait, self._look, stream, expires)
+
+    def _look(self, stream: Stream, expires: float) -> None:
+        if expires <= self._wall():
+            stream.end(token_expired())
         else:
-            self._timers[stream] = self._clock.callLater(min(wait, MAX_WAIT), self._await, stream, expires)
+            self._await(stream, expires)
 
     def over(self, stream: Stream, kind: str) -> None:
         """A stream has ended; ``kind`` as it was opened."""

@@ -49,12 +49,13 @@ class Compression(Stage):
         if status < 200 or status in (204, 205, 206):
             return
         body = response.body
-        length = len(body) if isinstance(body, bytes) and body else response.length
+        bodyless = response.bodyless or request.method == b"HEAD"
+        length = None if bodyless else len(body) if isinstance(body, bytes) else response.length
         if not compressible(response.seen, self._types, self._smallest, length):
             return
         if self._public and _secret(exchange, response):
             return
-        if request.method == b"HEAD" or response.bodyless:
+        if bodyless:
             # Of which coding the body would be isn't told: who wants to know may ask for it.
             response.fields = varying(response.seen)
             return

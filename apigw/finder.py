@@ -7,7 +7,7 @@ from apigw.messages import Exchange, Response
 from apigw.pipeline import Route
 from apigw.policy.cors import preflight_method
 from apigw.policy.paths import PathRefused
-from apigw.routing import Ambiguous, NotAllowed, RouteTable
+from apigw.routing import Ambiguous, NotAllowed, RouteMatch, RouteTable
 
 UNSAFE_HERE = (b"CONNECT", b"TRACE")
 """A gateway is no tunnel, and TRACE shows a client what the gateway adds (RFC 9110 sections 9.3.6 and 9.3.8)."""
@@ -27,6 +27,15 @@ class ProxyRoutes:
         self._missing = missing
         self._whole = whole
         self._preflights = preflights
+
+    def why(self, exchange: Exchange) -> list[tuple[RouteMatch, Route, str | None]]:
+        """All routes of the table, each with the reason why it doesn't get the request, None for the one that does."""
+        request = exchange.request
+        method = request.method
+        if self._preflights and method == b"OPTIONS":
+            method = preflight_method(request.fields) or method
+        told = self._table.why(request.authority, request.path, method, request.fields)
+        return [(match, route, reason) for match, (route, reason) in zip(self._table.matches, told, strict=True)]
 
     def __call__(self, exchange: Exchange) -> Route:
         request = exchange.request

@@ -4,12 +4,33 @@ Stages, and the routes that are built of them: down the stages, across to the se
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from attrs import field, frozen
+
+from apigw.errors import GatewayError
 from apigw.messages import Exchange, Response
 
 Verdict = Response | None | Awaitable[Response | None]
 Across = Callable[[Exchange], Response | Awaitable[Response]]
+
+
+@frozen
+class Explained:
+    """
+    What a stage would do with a request.
+
+    :ivar error: by which it would refuse it, None for none. :ivar answers: it would answer by itself.
+    :ivar reports: the code of an error that it would only report.
+    :ivar unknown: why that can't be known without the request itself, empty where it can.
+    :ivar facts: the numbers and words by which it decides.
+    """
+
+    facts: Mapping[str, object] = field(factory=dict)
+    error: GatewayError | None = None
+    answers: bool = False
+    reports: str = ""
+    unknown: str = ""
 
 
 class Stage:
@@ -29,6 +50,31 @@ class Stage:
         """
         return None
 
+    pure = False
+    """:meth:`request` decides at once, and leaves nothing behind but in the exchange."""
+
+    def explain(self, exchange: Exchange) -> Explained | None:
+        """
+        What :meth:`request` would do now, for operators who ask; no request is counted, sent or waited for by it.
+
+        :param exchange: has what the stages before have put into it, and gets what this one would.
+        :return: None for a stage that has no say in what becomes of a request.
+        """
+        if type(self).request is Stage.request:
+            return None
+        if not self.pure:
+            return Explained(unknown="It decides by the request itself.")
+        try:
+            verdict = self.request(exchange)
+        except GatewayError as error:
+            return Explained(self.facts(exchange), error)
+        reports, exchange.would_refuse = exchange.would_refuse, ""
+        return Explained(self.facts(exchange), answers=verdict is not None, reports=reports)
+
+    def facts(self, exchange: Exchange) -> dict[str, object]:
+        """By what a stage that is :attr:`pure` decides."""
+        return {}
+
     def response(self, exchange: Exchange, response: Response) -> None:
         """On the way up, before the head of the answer is sent; may change it. Called for errors too."""
 
@@ -43,14 +89,16 @@ class Route:
     :ivar name: for logs and metrics; names are unique.
     :ivar service: name of the service that answers, empty for the gateway's own places.
     :ivar across: from the exchange to its answer.
+    :ivar stages: all of them, for who wants to explain.
     """
 
-    __slots__ = ("across", "done", "down", "name", "service", "up")
+    __slots__ = ("across", "done", "down", "name", "service", "stages", "up")
 
     def __init__(self, name: str, service: str, stages: Sequence[Stage], across: Across) -> None:
         self.name = name
         self.service = service
         self.across = across
+        self.stages = tuple(stages)
         self.down = tuple(s.request for s in stages if type(s).request is not Stage.request)
         self.up = tuple(s.response for s in reversed(stages) if type(s).response is not Stage.response)
         self.done = tuple(s.done for s in reversed(stages) if type(s).done is not Stage.done)

@@ -237,6 +237,11 @@ class RouteTable(Generic[R]):
                 root.add(pattern, _Leaf(match, pattern, route))
         self._named = bool(self._hosts or self._wildcards)
 
+    @property
+    def matches(self) -> list[RouteMatch]:
+        """In the order of :meth:`why`."""
+        return [match for match, _ in self._routes]
+
     def _root(self, host: str) -> _Node[R]:
         if not host:
             return self._any

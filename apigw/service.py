@@ -107,7 +107,7 @@ class Gateway(MultiService):
             lambda: self._draining,
             self._token_counts,
             self._live,
-            Steering(self._maintain, lambda: self._maintenance, self._levels),
+            Steering(self._maintain, lambda: self._maintenance, self._levels, self._source.loading),
             private=self.shared,
         )
 

@@ -14,22 +14,24 @@ from OpenSSL.crypto import Error as SslError
 
 from apigw import __version__
 from apigw.admin.access import AdminAccess, AdminOnly
-from apigw.admin.actions import Actions, Steering
+from apigw.admin.actions import Actions, NotPossible, Steering
 from apigw.admin.api import AdminApi
 from apigw.admin.dashboard import PATH as DASHBOARD_PATH
 from apigw.admin.dashboard import Dashboard
+from apigw.admin.explain import Explainer
 from apigw.admin.forward_auth import ForwardAuth
 from apigw.admin.health import READ, Health, Version
 from apigw.admin.health import whole as seen
 from apigw.admin.live import Live, Seen
 from apigw.admin.operations import Operation, Operations
+from apigw.admin.plan import Planner
 from apigw.admin.reload import PATH as RELOAD_PATH
 from apigw.admin.reload import ReloadApi
 from apigw.admin.revocations import PATH as REVOCATIONS_PATH
 from apigw.admin.revocations import RevocationsApi
 from apigw.admin.scrape import Scrape
 from apigw.admin.session import Session
-from apigw.config import GatewayConfig
+from apigw.config import ConfigErrors, GatewayConfig
 from apigw.config.certificates import stamp
 from apigw.config.files import absolute
 from apigw.config.loader import SOME, Steps
@@ -49,7 +51,7 @@ from apigw.policy.paths import Rewrite
 from apigw.policy.requestid import RequestIds
 from apigw.policy.revocations import Revocations
 from apigw.policy.token_counts import TokenCounts
-from apigw.reload import CannotStart
+from apigw.reload import CannotStart, in_turns
 from apigw.routes import GatewayRoutes, Place
 from apigw.routing import RouteMatch, RouteTable
 from apigw.stages.access_log import AccessLog
@@ -393,7 +395,7 @@ class Wiring:
             entries.append((self._match(route), self._route(route, every)))
         taken = {match.path for match, _ in entries}
         entries += [(RouteMatch(path), route) for path, route in places.items() if path not in taken]
-        find = ProxyRoutes(RouteTable(entries), missing, whole, preflights=config.cors is not None)
+        find = self._find = ProxyRoutes(RouteTable(entries), missing, whole, preflights=config.cors is not None)
         core = GatewayCore(find, missing, self._problem())
         routes = GatewayRoutes(Place(core))
         for path, place in places.items():
@@ -440,7 +442,26 @@ class Wiring:
         return [
             *AdminApi(config, __version__, self.states, self._uptime, live, self._date).operations(),
             *Actions(self._upstreams, self._around.steering, closed).operations(),
+            *Explainer(self._find, self._upstreams, monotonic).operations(),
+            *Planner(self._find, live, self._beside, partial(in_turns, clock=self._reactor)).operations(),
         ]
+
+    async def _beside(self, text: str, use: Callable[[ProxyRoutes], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        """
+        Have something done with the routes of another configuration.
+
+        :raises NotPossible: it can't be used.
+        """
+        try:
+            config = await in_turns(self._around.steering.load(text), self._reactor)
+            other = Wiring(config, self._around, self)
+            try:
+                await in_turns(other.build(), self._reactor)
+                return await use(other._find)
+            finally:
+                other.give_up()
+        except (ConfigErrors, CannotStart) as wrong:
+            raise NotPossible(str(wrong)) from None
 
     def _health(self) -> Health:
         essential = self._config.gateway.ready_needs
@@ -582,8 +603,7 @@ class Wiring:
             checks = self._cross_site(self._tokens.source.cookie, enforce)
         section = self._config.api_keys
         if section is not None and self._key_file is not None:
-            otherwise = None if way is None else way.request
-            way = ApiKey(self._key_file.keys, section.field.lower().encode(), required, roles, scopes, otherwise)
+            way = ApiKey(self._key_file.keys, section.field.lower().encode(), required, roles, scopes, way)
         if way is None:
             return []
         return [*checks, way, self._identity()]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from typing import Any
 
 from attrs import asdict, frozen
 
 from apigw.admin.operations import Asked, Operation, Schema, wrong
 from apigw.admin.states import peer_state
+from apigw.config import GatewayConfig
 from apigw.config.limiting import MAINTENANCE_LASTS
 from apigw.config.units import parse_duration
 from apigw.errors import ClientError, RouteNotFound
@@ -45,12 +46,14 @@ class Steering:
     """
     What the gateway itself lets operators do.
 
+    :ivar load: from the text of a configuration to it; raises :class:`~apigw.config.ConfigErrors`.
     :ivar maintenance: what operators have said of it, by service; with an empty name of the whole gateway.
     """
 
     maintain: Maintain
     maintenance: Callable[[], Mapping[str, float]]
     levels: LogLevels
+    load: Callable[[str], Generator[None, None, GatewayConfig]]
 
 
 class Actions:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from apigw.errors import ClientError, Unauthorized
+from apigw.errors import ClientError, GatewayError, Unauthorized
 from apigw.messages import Exchange, field_values
-from apigw.pipeline import Stage, Verdict
+from apigw.pipeline import Explained, Stage, Verdict
 from apigw.policy.api_keys import MAX_KEY, ApiKeys, digest
 from apigw.stages.entry import enter
 
@@ -27,14 +27,15 @@ class ApiKey(Stage):
         required: bool,
         roles: Iterable[str] = (),
         scopes: Iterable[str] = (),
-        otherwise: Callable[[Exchange], Verdict] | None = None,
+        otherwise: Stage | None = None,
     ) -> None:
         self._keys = keys
         self._field = field
         self._required = required
         self._roles = frozenset(roles)
         self._scopes = tuple(scopes)
-        self._otherwise = otherwise
+        self._other = otherwise
+        self._otherwise = None if otherwise is None else otherwise.request
         self._challenge = (b"WWW-Authenticate", b'ApiKey realm="apigw", field="%b"' % field)
 
     def request(self, exchange: Exchange) -> Verdict:
@@ -54,6 +55,26 @@ class ApiKey(Stage):
         if self._required:
             raise Unauthorized("Send an API key.", code="api-key-missing", fields=[self._challenge])
         return None
+
+    def explain(self, exchange: Exchange) -> Explained | None:
+        """As of the stage for tokens, whoever is in the exchange already is believed."""
+        who = exchange.identity
+        facts: dict[str, object] = {"required": self._required, "roles": sorted(self._roles), "scopes": self._scopes}
+        try:
+            if who is None:
+                known = self._digest(exchange)
+                who = None if known is NONE else self._keys.find(known)
+                if known is NONE and self._other is not None:
+                    return self._other.explain(exchange)
+                if who is None and self._required:
+                    code = "api-key-missing" if known is NONE else "api-key-invalid"
+                    raise Unauthorized("A valid API key is needed.", code=code, fields=[self._challenge])
+            if who is not None:
+                facts |= {"consumer": who.consumer, "user": who.user, "has_roles": who.roles}
+                enter(exchange, who, self._roles, self._scopes)
+        except GatewayError as error:
+            return Explained(facts, error)
+        return Explained(facts)
 
     def _digest(self, exchange: Exchange) -> bytes:
         """:return: :data:`NONE` where there is no key."""

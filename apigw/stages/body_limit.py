@@ -10,8 +10,13 @@ from apigw.pipeline import Stage
 class BodyLimit(Stage):
     """:param cap: bytes."""
 
+    pure = True
+
     def __init__(self, cap: int) -> None:
         self._cap = cap
+
+    def facts(self, exchange: Exchange) -> dict[str, object]:
+        return {"max_body": self._cap}
 
     def request(self, exchange: Exchange) -> None:
         body = exchange.request.body

@@ -21,6 +21,8 @@ class ClientAuthChecked(Stage):
     :param hosts: by name, in lower case.
     """
 
+    pure = True
+
     def __init__(self, hosts: Mapping[str, ClientAuth]) -> None:
         self._hosts = hosts
 
@@ -43,6 +45,8 @@ class ClientAuthChecked(Stage):
 
 class CertificateFields(Stage):
     """Tells the service; what the client itself says in these fields never gets there."""
+
+    pure = True
 
     def request(self, exchange: Exchange) -> None:
         request = exchange.request

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from apigw.errors import ConcurrencyLimited
 from apigw.messages import Exchange
-from apigw.pipeline import Stage
+from apigw.pipeline import Explained, Stage
 from apigw.policy.ip_lists import client_key
 
 Bound = tuple[int, str]
@@ -77,6 +77,18 @@ class Concurrency(Stage):
             raise ConcurrencyLimited(f"Too many requests of this {kind} are under way.", retry_after=1)
         else:
             exchange.would_refuse = ConcurrencyLimited.code
+
+    def explain(self, exchange: Exchange) -> Explained:
+        bounds = [(bound, found) for bound, key in self._keys if (found := key(exchange)) is not None]
+        facts: dict[str, object] = {key.partition(" ")[0]: bound for bound, key in bounds}
+        reached = self._in_flight.enter(bounds)
+        if reached < 0:
+            self._in_flight.leave(bounds)
+            return Explained(facts)
+        if not self._enforce:
+            return Explained(facts, reports=ConcurrencyLimited.code)
+        kind = bounds[reached][1].partition(" ")[0]
+        return Explained(facts, ConcurrencyLimited(f"Too many requests of this {kind} are under way.", retry_after=1))
 
     def done(self, exchange: Exchange) -> None:
         bounds = exchange.under_way

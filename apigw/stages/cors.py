@@ -27,10 +27,16 @@ class CrossOrigin(Stage):
     :param refuse: answer pages of other origins with 403; else they are served, and their browser hides the answer.
     """
 
+    pure = True
+
     def __init__(self, cors: Cors, date: HttpDate, refuse: bool = False) -> None:
         self._cors = cors
         self._date = date
         self._refuse = refuse
+
+    def facts(self, exchange: Exchange) -> dict[str, object]:
+        origin = _origin(exchange)
+        return {"origin": origin.decode("latin-1"), "allowed": self._cors.allows(origin)} if origin else {}
 
     def request(self, exchange: Exchange) -> Response | None:
         """

@@ -27,6 +27,8 @@ class CrossSite(Stage):
     :param enforce: False to let them pass, and say so in the log.
     """
 
+    pure = True
+
     def __init__(self, cookie: bytes, trusted: Callable[[bytes], bool], enforce: bool = True) -> None:
         self._cookie = cookie
         self._trusted = trusted

@@ -162,6 +162,12 @@ class Once:
             raise ClientError(str(wrong), code="idempotency-key-invalid") from None
         return self._across(exchange) if key is None else self._once(exchange, key)
 
+    def explain(self, exchange: Exchange) -> dict[str, Any]:
+        """What is across otherwise, where that can be explained."""
+        explain = getattr(self._across, "explain", None)
+        found: dict[str, Any] = {} if explain is None else explain(exchange)
+        return found
+
     async def _once(self, exchange: Exchange, key: bytes) -> Response:
         request = exchange.request
         body = await keep_request(exchange, MAX_BODY)

@@ -19,10 +19,15 @@ class Identity(Stage):
     :param chosen: names of fields, and the claims that they have.
     """
 
+    pure = True
+
     def __init__(self, secret: bytes, now: Callable[[], float], chosen: Sequence[tuple[bytes, str]] = ()) -> None:
         self._secret = secret
         self._now = now
         self._chosen = chosen
+
+    def facts(self, exchange: Exchange) -> dict[str, object]:
+        return {"user": exchange.principal, "signed": bool(self._secret)}
 
     def request(self, exchange: Exchange) -> None:
         who = exchange.identity

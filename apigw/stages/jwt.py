@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Iterable
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from apigw.errors import ClientError, KeysUnavailable, Unauthorized
+from apigw.errors import ClientError, GatewayError, KeysUnavailable, Unauthorized
 from apigw.messages import Exchange
-from apigw.pipeline import Stage
+from apigw.pipeline import Explained, Stage
 from apigw.policy.bearer import TokenRefused, TokenSource, challenge
 from apigw.stages.entry import enter
 
@@ -68,6 +68,30 @@ class Jwt(Stage):
         enter(exchange, found, self._roles, self._scopes)
         return None
 
+    def explain(self, exchange: Exchange) -> Explained:
+        """Whoever is in the exchange already is believed: that is how a request of the past is looked at again."""
+        request = exchange.request
+        facts: dict[str, object] = {"required": self._required, "roles": sorted(self._roles), "scopes": self._scopes}
+        found = exchange.identity
+        try:
+            token = None if found is not None else self._source.token(request.fields, request.query)
+            if token is not None:
+                if self._authority.lacking(token) is not None:
+                    return Explained(facts, unknown="The issuer would be asked for its keys first.")
+                found = self._authority.look(token)
+            if found is not None:
+                facts |= {"user": found.user, "has_roles": found.roles, "has_scopes": found.scopes}
+                enter(exchange, found, self._roles, self._scopes)
+            elif self._required:
+                raise Unauthorized(fields=[challenge()])
+        except (TokenRefused, KeysUnavailable) as error:
+            facts["token"] = str(error)
+            refusal = self._refusal(error)
+            return Explained(facts, refusal if self._required else None)
+        except GatewayError as error:
+            return Explained(facts, error)
+        return Explained(facts)
+
     async def _later(self, exchange: Exchange, token: bytes, renewal: Awaitable[None]) -> None:
         await renewal
         try:
@@ -86,10 +110,14 @@ class Jwt(Stage):
             return
         if error is None:
             raise Unauthorized(fields=[challenge()])
+        raise self._refusal(error)
+
+    @staticmethod
+    def _refusal(error: TokenRefused | KeysUnavailable) -> GatewayError:
         if isinstance(error, KeysUnavailable):
-            raise error
+            return error
         field = challenge(error.error, error.description)
         if error.error == "invalid_request":
-            raise ClientError(error.description, code="token-ambiguous", fields=[field])
+            return ClientError(error.description, code="token-ambiguous", fields=[field])
         code = f"token-{error.reason}" if error.reason in ("expired", "revoked") else "token-invalid"
-        raise Unauthorized(error.description, code=code, fields=[field])
+        return Unauthorized(error.description, code=code, fields=[field])

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from apigw.errors import RateLimited
 from apigw.messages import Exchange, Response, field_values
-from apigw.pipeline import Stage
+from apigw.pipeline import Explained, Stage
 from apigw.policy.gcra import Quota, Spend, Standing, Verdict
 from apigw.policy.ip_lists import Networks, client_key, parse
 from apigw.policy.limit_fields import legacy, whole_seconds
@@ -22,6 +22,9 @@ ADDRESSES = 10_000
 
 _LONG = 64
 """Characters of a field's value that are kept as they are; a longer one counts by its hash."""
+
+_ALL = 1e9
+"""A cost that no quota allows: what is left is told with a refusal."""
 
 _PART = "\n"
 """Between the parts of a key: what no part can hold."""
@@ -172,14 +175,58 @@ def _key(spend: Spend | None) -> str | None:
     return None if spend is None else spend[1]
 
 
-class _Counting(Stage):
-    """:param seconds: a clock that doesn't jump."""
+class Counting(Stage):
+    """
+    :param seconds: a clock that doesn't jump.
+
+    :cvar first: it only looks; another stage counts.
+    """
+
+    first = False
 
     def __init__(self, store: QuotaStore, seconds: Callable[[], float], allowance: Allowance) -> None:
         self._store = store
         self._seconds = seconds
         self._cost = allowance.cost
         self._enforce = allowance.enforce
+
+    def spends(self, exchange: Exchange) -> list[Spend]:
+        """What a request would spend; puts nothing into the exchange."""
+        raise NotImplementedError
+
+    @property
+    def cost(self) -> float:
+        return self._cost
+
+    def refusal(self, verdict: Verdict) -> RateLimited | None:
+        """What becomes of one that finds too little left."""
+        if verdict.quota is None:
+            return None
+        wait = whole_seconds(verdict.wait)
+        return RateLimited(f"The limit by {verdict.quota.name} is reached; try again in {wait} s.", retry_after=wait)
+
+    @property
+    def enforced(self) -> bool:
+        return self._enforce
+
+    def explain(self, exchange: Exchange) -> Explained:
+        """As far as it is known here; other gateways that share the quotas aren't asked."""
+        spends = self.spends(exchange)
+        now = self._seconds()
+        left = [self._store.peek(now, (spend,), _ALL).standings[0] for spend in spends]
+        facts: dict[str, object] = {"cost": self._cost, "enforced": self._enforce}
+        for standing in left:
+            quota = standing.quota
+            facts[quota.name] = {
+                "remaining": standing.remaining,
+                "burst": int(quota.burst),
+                "per_second": round(1.0 / quota.interval, 6),
+                "whole_in": round(standing.reset, 3),
+            }
+        error = self.refusal(self._store.peek(now, spends, self._cost)) if spends else None
+        if error is not None and not self._enforce:
+            return Explained(facts, reports=error.code)
+        return Explained(facts, error)
 
     def _spend(self, exchange: Exchange, spends: Sequence[Spend]) -> Awaitable[None] | None:
         verdict = self._store.take(self._seconds(), spends, self._cost)
@@ -199,20 +246,32 @@ class _Counting(Stage):
         if not self._enforce:
             exchange.would_refuse = RateLimited.code
             return
-        wait = whole_seconds(verdict.wait)
-        raise RateLimited(f"The limit by {quota.name} is reached; try again in {wait} s.", retry_after=wait)
+        refusal = self.refusal(verdict)
+        assert refusal is not None
+        raise refusal
 
 
-class AddressFirst(_Counting):
+class AddressFirst(Counting):
     """
     Refuses addresses whose quota is used up before anything costly, such as a look at a token. It is :class:`Limits`
     further down that counts, all at once; what doesn't get there is counted on its way back.
     """
 
+    first = True
+
     def __init__(self, store: QuotaStore, seconds: Callable[[], float], allowance: Allowance, exempt: Exempt) -> None:
         super().__init__(store, seconds, allowance)
         assert allowance.ip is not None
         self._spender = by_address(allowance.ip, allowance.ip_scope, exempt.addresses)
+
+    def spends(self, exchange: Exchange) -> list[Spend]:
+        spend = self._spender(exchange)
+        return [] if spend is None else [spend]
+
+    def explain(self, exchange: Exchange) -> Explained:
+        explained = super().explain(exchange)
+        exchange.uncounted = self._spender(exchange)
+        return explained
 
     def request(self, exchange: Exchange) -> None:
         spend = self._spender(exchange)
@@ -244,7 +303,7 @@ async def _forget(verdict: Awaitable[Verdict]) -> None:
     await verdict
 
 
-class Limits(_Counting):
+class Limits(Counting):
     """
     Counts against all quotas that concern a request, once it is known who asks: it spends from all, or from none.
 
@@ -275,11 +334,15 @@ class Limits(_Counting):
         self._spenders = spenders
 
     def request(self, exchange: Exchange) -> Awaitable[None] | None:
+        spends = self.spends(exchange)
+        exchange.uncounted = None
+        return self._spend(exchange, spends) if spends else None
+
+    def spends(self, exchange: Exchange) -> list[Spend]:
         spends: list[Spend] = []
         if self._addresses:
             spend = exchange.uncounted
             if spend is not None:
-                exchange.uncounted = None
                 spends.append(spend)
         for spender in self._spenders:
             spend = spender(exchange)
@@ -288,7 +351,7 @@ class Limits(_Counting):
         who = exchange.identity
         if who is not None and who.quota is not None:
             spends.append((who.quota, f"consumer {who.consumer}"))
-        return self._spend(exchange, spends) if spends else None
+        return spends
 
 
 class LimitFields(Stage):

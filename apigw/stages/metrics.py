@@ -25,5 +25,8 @@ class Metrics(Stage):
     def request(self, exchange: Exchange) -> None:
         self._counts.begun()
 
+    def explain(self, exchange: Exchange) -> None:
+        """It has no say."""
+
     def done(self, exchange: Exchange) -> None:
         self._counts.ended(exchange)

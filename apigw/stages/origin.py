@@ -12,6 +12,11 @@ class Origin(Stage):
     def __init__(self, forwarding: Forwarding) -> None:
         self._forwarding = forwarding
 
+    pure = True
+
+    def facts(self, exchange: Exchange) -> dict[str, object]:
+        return {"client": exchange.client_ip, "connection": exchange.request.client.host}
+
     def request(self, exchange: Exchange) -> None:
         request = exchange.request
         known = request.notes.get(self)

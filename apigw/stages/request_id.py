@@ -24,6 +24,10 @@ class RequestId(Stage):
         self._target_service = target_service
         self._targets: dict[str, bytes] = {}
 
+    def explain(self, exchange: Exchange) -> None:
+        """It has no say, but the service gets the ids."""
+        self.request(exchange)
+
     def request(self, exchange: Exchange) -> None:
         request = exchange.request
         known = request.notes.get(self)

@@ -25,6 +25,11 @@ class AddressLists(Stage):
         self._admits = lru_cache(ADDRESSES)(lists.admits)
         self._enforce = enforce
 
+    pure = True
+
+    def facts(self, exchange: Exchange) -> dict[str, object]:
+        return {"client": exchange.client_ip, "enforced": self._enforce}
+
     def request(self, exchange: Exchange) -> None:
         if self._admits(exchange.client_ip):
             return
@@ -42,6 +47,11 @@ class Closed(Stage):
 
     def __init__(self, retry_after: float) -> None:
         self._retry_after = retry_after
+
+    pure = True
+
+    def facts(self, exchange: Exchange) -> dict[str, object]:
+        return {"retry_after": self._retry_after}
 
     def request(self, exchange: Exchange) -> None:
         raise Maintenance(retry_after=self._retry_after)

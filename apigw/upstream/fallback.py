@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from apigw.dates import HttpDate
 from apigw.errors import UpstreamUnavailable
 from apigw.messages import Exchange, Response
@@ -27,6 +29,10 @@ class Fallback:
         self._body = body
         self._type = media_type
         self._status = status
+
+    def explain(self, exchange: Exchange) -> dict[str, Any]:
+        """As the forwarder has it. :raises LoopDetected:"""
+        return self._forwarder.explain(exchange) | {"fallback": self._status}
 
     async def __call__(self, exchange: Exchange) -> Response:
         try:

@@ -103,6 +103,29 @@ class Forwarder:
             answer.lines += self._sticky.line(exchange, exchange.attempts[-1].candidate)
         return answer
 
+    def explain(self, exchange: Exchange) -> dict[str, Any]:
+        """
+        What would be sent, and how long it would be waited for; nothing is.
+
+        :raises LoopDetected: the request has come through here before.
+        """
+        request = exchange.request
+        target = request.path if self._rewrite is None else self._rewrite.apply(request.path, exchange.params or {})
+        attempt = self._attempt(Exchange(request, exchange.outlet, exchange.begun), None)
+        has_host = self._preserve_host and request.authority != b""
+        timeouts = attempt.timeouts
+        if exchange.budget is not None and exchange.budget < timeouts.total:
+            timeouts = evolve(timeouts, total=exchange.budget)
+            attempt.timeouts, attempt.deadline = timeouts, attempt.begun + timeouts.total
+        return {
+            "target": (target + request.query).decode("latin-1"),
+            "key": None if self._key is None else (self._key(exchange) or b"").decode("latin-1"),
+            "has_host": has_host,
+            "lines": self._lines(exchange, attempt, 0),
+            "timeouts": timeouts,
+            "retries": self._retries,
+        }
+
     def _attempt(self, exchange: Exchange, before: Attempt | None) -> Attempt:
         now = self._seconds()
         if before is not None:

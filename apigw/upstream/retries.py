@@ -62,6 +62,10 @@ class Retries:
         self.body = KEPT_BODY if policy.attempts > 1 else 0
         self._counts = counts
 
+    @property
+    def policy(self) -> RetryPolicy:
+        return self._policy
+
     def begin(self, now: float) -> None:
         """Count a request for the budget."""
         self._budget.deposit(now)

@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 from OpenSSL.crypto import Error as SslError
 
 from apigw import __version__
+from apigw.admin import openapi
 from apigw.admin.access import AdminAccess, AdminOnly
 from apigw.admin.actions import Actions, NotPossible, Steering
 from apigw.admin.api import AdminApi
@@ -439,12 +440,13 @@ class Wiring:
         config, live = self._config, self._around.live
         assert live is not None
         closed = {"": config.gateway.maintenance} | {one.name: one.maintenance for one in config.services}
-        return [
+        operations = [
             *AdminApi(config, __version__, self.states, self._uptime, live, self._date).operations(),
             *Actions(self._upstreams, self._around.steering, closed).operations(),
             *Explainer(self._find, self._upstreams, monotonic).operations(),
             *Planner(self._find, live, self._beside, partial(in_turns, clock=self._reactor)).operations(),
         ]
+        return [*operations, openapi.operation(operations, __version__, self._tokens is not None)]
 
     async def _beside(self, text: str, use: Callable[[ProxyRoutes], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         """

@@ -40,6 +40,7 @@ TEST = [
     "pytest>=8.3",
     "pytest-twisted>=1.14,<1.15",  # tests/reactor_checks.py replaces one of its functions
     "websockets>=14.0",
+    "schemathesis>=4.10",  # tests/wire/test_operators.py runs it
     "setuptools>=77",  # tests/test_packaging.py builds a wheel without a download
 ]
 DEV = ["mypy>=1.15", "mypy-zope>=1.0.11", "ruff>=0.11"]

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from apigw.errors import ClientError
 from apigw.messages import Exchange, Field, field_values
 from apigw.pipeline import Stage
+from apigw.policy.cross_site import cross_site
 
 CHALLENGE: Field = (b"WWW-Authenticate", b'Bearer realm="apigw admin"')
 
@@ -103,7 +104,11 @@ class AdminOnly(Stage):
         self._access = access
 
     def request(self, exchange: Exchange) -> None:
+        """:raises AdminTokenNeeded: :raises AdminForbidden: another site's page makes its browser ask, too."""
         self._access.check(exchange)
+        request = exchange.request
+        if request.method not in SAFE and cross_site(request.fields, request.authority, lambda _: False):
+            raise AdminForbidden("A page of another site asks for it.")
 
     def done(self, exchange: Exchange) -> None:
         request, response = exchange.request, exchange.response

@@ -169,7 +169,10 @@ class Actions:
         return {"level": levels.default, "namespaces": levels.namespaces}
 
     def _set_level(self, asked: Asked) -> dict[str, Any]:
-        self._steering.levels.set(asked.body["level"], asked.body.get("namespace", ""))
+        try:
+            self._steering.levels.set(asked.body["level"], asked.body.get("namespace", ""))
+        except ValueError as error:
+            raise wrong(f"{error}.") from None
         return self._levels(asked)
 
 

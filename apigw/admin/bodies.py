@@ -31,6 +31,20 @@ class _Collected:
         self.data += data
 
 
+async def collected(exchange: Exchange, cap: int = MAX_BODY) -> bytes:
+    """
+    All of the body of a request.
+
+    :raises BodyTooLarge: it has more than ``cap`` bytes.
+    """
+    taken = _Collected()
+    body = exchange.request.body
+    if body is not None:
+        BodyLimit(cap).request(exchange)
+        await body.startProducing(taken)
+    return bytes(taken.data)
+
+
 async def json_object(exchange: Exchange, cap: int = MAX_BODY) -> dict[str, Any]:
     """
     The body of a request, an object.
@@ -43,16 +57,11 @@ async def json_object(exchange: Exchange, cap: int = MAX_BODY) -> dict[str, Any]
     :raises ClientError: it is something else.
     :raises BodyTooLarge: it has more bytes.
     """
-    body = exchange.request.body
     kind = field_value(exchange.request.fields, b"content-type") or b""
     if kind.partition(b";")[0].strip().lower() != b"application/json":
         raise ClientError("Send Content-Type: application/json.", status=415, code="unsupported-media-type")
-    collected = _Collected()
-    if body is not None:
-        BodyLimit(cap).request(exchange)
-        await body.startProducing(collected)
     try:
-        value = json.loads(collected.data)
+        value = json.loads(await collected(exchange, cap))
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

@@ -21,6 +21,9 @@ from apigw.routing import RouteMatch, describe
 from apigw.upstream.explain import peers, picked, seconds, shown_fields
 from apigw.upstream.upstream import Upstream
 
+MAX_BODY = 2 * 1024 * 1024
+"""Bytes: a hundred fields of the longest."""
+
 NEAREST = 5
 """Other routes that are told."""
 
@@ -148,6 +151,7 @@ class Explainer:
                 "client": {"type": "string", "maxLength": 64},
             },
             needs=("url",),
+            cap=MAX_BODY,
         )
 
     def _explain(self, asked: Asked) -> dict[str, Any]:

@@ -130,7 +130,7 @@ class Operations:
             self._log.info(
                 "admin: {path} {what} by {who}",
                 path=operation.path,
-                what=" ".join(f"{name}={value}" for name, value in body.items()),
+                what=" ".join(f"{name}={value!r}" for name, value in body.items()),
                 who=exchange.client_ip or "a UNIX socket",
             )
         return done if isinstance(done, Response) else answer(200, b"OK", done, self._date)

@@ -19,7 +19,7 @@ from apigw.stages.limits import Counting
 from apigw.telemetry.recent import Record
 
 MAX_CONFIG = 1024 * 1024
-"""Bytes, in JSON."""
+"""Characters."""
 
 SHOWN = 200
 """Changes that are told, the most frequent first."""
@@ -106,7 +106,7 @@ class Planner:
             takes={"config": {"type": "string", "maxLength": MAX_CONFIG}},
             needs=("config",),
             errors=(409,),
-            cap=MAX_CONFIG,
+            cap=2 * MAX_CONFIG,
         )
 
     def _plan(self, asked: Asked) -> Awaitable[dict[str, Any]]:

@@ -11,6 +11,9 @@ from twisted.logger import (
     LogPublisher,
 )
 
+ALWAYS = "apigw.admin"
+"""What is told at any level: what operators do."""
+
 LEVELS = ("debug", "info", "warn", "error", "critical")
 
 
@@ -26,6 +29,7 @@ class LogLevels:
     def __init__(self, publisher: LogPublisher) -> None:
         self._publisher = publisher
         self._predicate = LogLevelFilterPredicate(LogLevel.debug)
+        self._predicate.setLogLevelForNamespace(ALWAYS, LogLevel.debug)
         self._instead: dict[ILogObserver, ILogObserver] = {}
         self._set: dict[str, str] = {}
         self.default = "debug"
@@ -48,8 +52,10 @@ class LogLevels:
         """
         :param level: one of :data:`LEVELS`.
         :param namespace: such as ``apigw.upstream``, with all below it; empty for all.
-        :raises ValueError: there is no such level.
+        :raises ValueError: there is no such level, or the namespace is one that is always told.
         """
+        if namespace == ALWAYS or namespace.startswith(f"{ALWAYS}."):
+            raise ValueError(f"{ALWAYS} is always told")
         try:
             constant = LogLevel.levelWithName(level)
         except InvalidLogLevelError:

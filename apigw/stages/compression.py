@@ -87,6 +87,7 @@ class Compression(Stage):
 def _secret(exchange: Exchange, response: Response) -> bool:
     return (
         exchange.identity is not None
+        or (exchange.request.client.tls is not None and exchange.request.client.tls.certificate is not None)
         or any(name.lower() in _SECRETS for name, _ in exchange.request.fields)
         or any(name.lower() == b"set-cookie" for name, _ in response.seen)
     )

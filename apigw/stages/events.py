@@ -59,7 +59,7 @@ class EventStreams(Stage):
             body,
             exchange,
             self._streams,
-            lambda expired: Deadline(self._clock, expired, END_GRACE, self._seconds),
+            lambda expired: Deadline(self._clock, expired, self._heartbeat or END_GRACE, self._seconds),
             self._heartbeat,
             encoding in (None, b"identity"),
         )

@@ -92,7 +92,8 @@ class PeerResponse(Response):
         self._ended = reason
         on_end, self.on_end = self.on_end, None
         if on_end is not None:
-            on_end(reason)
+            # How a tunnel ends says nothing of how the peer answers.
+            on_end(DONE if self.status == 101 else reason)
         protocol, self._protocol = self._protocol, None
         if protocol is not None:
             self.body = b""  # it was this object itself: a cycle would wait for the garbage collector

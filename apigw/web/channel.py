@@ -117,7 +117,7 @@ class Channel(Protocol):
         if body is not None:
             body.fail(gone)
         tunnel, self._tunnel = self._tunnel, None
-        if tunnel is not None and exchange is not None and reason.check(ConnectionDone):
+        if tunnel is not None and exchange is not None and (tunnel.client_done or reason.check(ConnectionDone)):
             tunnel.client_gone()
             exchange.finish(True)
         elif exchange is not None:

@@ -73,7 +73,7 @@ class Tunnel:
         self._idle = upgrade.idle
         self._until = site.seconds() + upgrade.total
         self._streams = upgrade.streams
-        self._deadline = Deadline(site.clock, self._expired, site.settings.timer_period, site.seconds)
+        self._deadline = Deadline(site.clock, self._expired, max(upgrade.idle, CLOSE_GRACE), site.seconds)
         body = self._body = RequestBody(UNKNOWN_LENGTH, channel.pause_client, channel.resume_client)
         exchange.request.body = body
         self._stopped = False
@@ -88,6 +88,11 @@ class Tunnel:
     def kind(self) -> str:
         """As :meth:`~apigw.streams.Streams.opening` wants it."""
         return "tunnel" if self._from_client is None else "websocket"
+
+    @property
+    def client_done(self) -> bool:
+        """The client has said goodbye, so that it may close its connection in whatever way."""
+        return self._from_client is not None and self._from_client.closed
 
     def start(self) -> None:
         """The client has the 101."""
@@ -176,7 +181,9 @@ class Tunnel:
     def connectionLost(self, reason: Failure) -> None:
         if self._stopped:
             return
-        complete = isinstance(reason.value, ResponseDone)
+        # Many close a TLS connection without a word of it; what counts for a WebSocket is the Close frame.
+        said = self._from_service is not None and self._from_service.closed
+        complete = said or isinstance(reason.value, ResponseDone)
         if self._ending is not None and self._client_closed:
             # The client has its Close frame, and its grace.
             self._service_closed = True

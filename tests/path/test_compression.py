@@ -7,9 +7,11 @@ import zlib
 
 import pytest
 
+from apigw.messages import Response, field_value
+from apigw.policy.client_auth import NOTHING_ASKED, ClientAuths, ClientCertificate, ClientTls
 from apigw.stages.codings import Gzip
 from apigw.stages.compression import Compression
-from tests.kit import Memory
+from tests.kit import Memory, asking
 from tests.path.test_exchange import begin, head_of
 
 TEXT = b"the same again, " * 100
@@ -97,6 +99,17 @@ def test_public_leaves_out_what_may_hold_a_secret(sent: bytes, got: bytes) -> No
     assert (b"content-encoding" in fields) is not bool(sent or got)
     fields, _ = answer(get(b"Accept-Encoding: gzip\r\n" + sent), got)
     assert b"content-encoding" in fields
+
+
+def test_a_client_certificate_is_a_credential_too() -> None:
+    exchange = asking()
+    exchange.request.fields = [(b"Accept-Encoding", b"gzip")]
+    stage = Compression({"gzip": Gzip}, ["text/*"], 1000, True)
+    for certificate, coded in ((ClientCertificate(b"CN=ann", b"00"), False), (None, True)):
+        exchange.request.client.tls = ClientTls(ClientAuths(), NOTHING_ASKED, certificate)
+        response = Response(200, b"OK", [(b"Content-Type", b"text/plain")], TEXT)
+        stage.response(exchange, response)
+        assert (field_value(response.fields, b"content-encoding") is not None) is coded
 
 
 def test_each_piece_leaves_at_once() -> None:

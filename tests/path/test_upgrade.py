@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from apigw.messages import Exchange, Timeouts
+from apigw.policy.breaker import BreakerPolicy
 from apigw.policy.paths import Rewrite
 from apigw.policy.websocket import accept, close_frame
 from apigw.stages.upgrade import TunnelBounds, Upgrades
@@ -366,3 +367,21 @@ def test_bounds() -> None:
     assert client.take().startswith(b"HTTP/1.1 429 ")
     first.end()
     memory.tunnel(*TCP)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_who_has_said_goodbye_may_leave_as_it_likes(side: int) -> None:
+    memory = Upgrading()
+    pipes = memory.tunnel()
+    pipes[side].feed(close_frame(1000, "", b"" if side else b"abcd"))
+    pipes[side].reset()
+    assert pipes[1 - side].closed == "lost"
+    assert (memory.last.complete, memory.last.error) == (True, None)
+
+
+def test_ends_of_tunnels_do_not_count_against_the_peer() -> None:
+    memory = Upgrading(breaker=BreakerPolicy(volume=1, consecutive=1))
+    for _ in range(3):
+        _, service = memory.tunnel(*TCP)
+        service.reset()
+    assert memory.peers[0].breaker.closed

@@ -151,7 +151,9 @@ def test_a_drain_ends_events_and_cuts_other_streams_at_its_deadline(gateway: Gat
     assert {line["error"] for line in gateway.logged} == {"shutting-down"}
 
 
-def test_the_pages_examples_load() -> None:
-    for page in ("stages/streams.md", "stages/upgrades.md", "stages/compression.md"):
-        for text in ini_examples(page):
-            loads(text, {"JWT_SECRET": SECRET.decode()})
+@pytest.mark.parametrize("page", ["upgrades", "streams", "compression"])
+def test_the_pages_examples_load(page: str) -> None:
+    for text in ini_examples(f"stages/{page}.md"):
+        [route] = loads(text, "f", {"JWT_SECRET": SECRET.decode()}).routes
+        given = {"upgrades": route.upgrade, "streams": route.events.heartbeat, "compression": route.compression}
+        assert given[page] == {"upgrades": ("websocket",), "streams": 15.0, "compression": "public"}[page]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +18,12 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as open_socket
 from websockets.sync.server import ServerConnection, serve
 
+from tests.authority import Authority, write
+from tests.browser import browser
 from tests.tokens import SECRET, signed
 from tests.wire.gateway import BOUND, Gateway
-from tests.wire.sockets import connect
+from tests.wire.server import Server
+from tests.wire.sockets import Service, connect
 
 INI = """\
 [listener:public]
@@ -41,11 +45,11 @@ service = chat
 class Chat:
     """A service that sends each message back; ``/chat/who`` sends the request's fields first."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.closed: list[int] = []
-        self._server = serve(self._talk, "127.0.0.1", 0, max_size=None)
+        self._server = serve(self._talk, "127.0.0.1", 0, max_size=None, ssl=context)
         self.port: int = self._server.socket.getsockname()[1]
-        self._thread = Thread(target=self._server.serve_forever)
+        self._thread = Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
     def _talk(self, socket: ServerConnection) -> None:
@@ -79,7 +83,10 @@ def running(chat: Chat, directory: Path, more: str = "", rest: str = "", **optio
 
 
 def socket(gateway: Gateway, path: str = "/chat", **options: Any) -> ClientConnection:
-    return open_socket(f"ws://127.0.0.1:{gateway.ports['public']}{path}", max_size=None, open_timeout=BOUND, **options)
+    client: ClientConnection = open_socket(
+        f"ws://127.0.0.1:{gateway.ports['public']}{path}", max_size=None, open_timeout=BOUND, **options
+    )
+    return client
 
 
 def refusal(gateway: Gateway, path: str = "/chat", **options: Any) -> int:
@@ -212,3 +219,97 @@ def test_pages_of_other_origins_get_no_websocket(chat: Chat, tmp_path: Path) -> 
 def test_without_leave_the_field_goes_no_further(chat: Chat, tmp_path: Path) -> None:
     with running(chat, tmp_path) as gateway:
         assert refusal(gateway, "/plain") == 426
+
+
+def test_tls_on_both_sides(tmp_path: Path) -> None:
+    authority = Authority("root")
+    pem = write(tmp_path / "both.pem", authority.issue("localhost"))
+    write(tmp_path / "root.pem", authority.pem)
+    theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=tmp_path / "root.pem")
+    theirs.load_cert_chain(pem)
+    chat = Chat(theirs)
+    text = INI.format(port=chat.port, more="tunnel.idle = 3s").replace("http://", "https://")
+    text = text.replace("max_connections", "tls.server_name = localhost\ntls.ca = root.pem\nmax_connections")
+    text = text.replace("interface=127.0.0.1", "interface=127.0.0.1\ntls = yes\ncertificates = both.pem", 1)
+    big = random.Random(2).randbytes(3_000_000)
+    with Gateway(tmp_path, text) as gateway:
+        with open_socket(f"wss://localhost:{gateway.port}/chat", ssl=ours, max_size=None, open_timeout=BOUND) as client:
+            client.send(big)
+            assert client.recv(BOUND) == big
+        gateway.wait(lambda: gateway.logged)
+        with open_socket(f"wss://localhost:{gateway.port}/chat", ssl=ours, open_timeout=BOUND) as client:
+            client.send("x")
+            assert client.recv(BOUND) == "x"
+            gateway.signal(SIGTERM)
+            assert closing(client) == 1001
+        assert gateway.ends() == 0
+        assert [line["error"] for line in gateway.logged] == [None, "shutting-down"]
+        assert gateway.troubles() == []
+    chat.close()
+    assert chat.closed == [1000, 1001]
+
+
+PAGE = """
+new Promise(done => {
+    const socket = new WebSocket("ws://%s/chat"), got = [];
+    socket.onopen = () => { socket.send("a"); socket.send("b".repeat(100000)); };
+    socket.onmessage = event => { got.push(event.data.length); if (got.length == 2) socket.close(4321, "enough"); };
+    socket.onclose = event => done([event.code, socket.extensions, ...got]);
+})
+"""
+
+
+def test_a_page_in_a_browser(chat: Chat, tmp_path: Path) -> None:
+    pages = Server()
+    pages.body = b"<!doctype html><title>page</title>"
+    rest = f"[cors]\norigins = http://app.example.test:{pages.port}\n"
+    try:
+        with running(chat, tmp_path, rest=rest) as gateway, browser(hosts={"*.test": "127.0.0.1"}) as chromium:
+            script = PAGE % f"api.example.test:{gateway.port}"
+            page = chromium.page(f"http://app.example.test:{pages.port}/")
+            code, extensions, *sizes = page.run(script)
+            assert (code, sizes) == (4321, [1, 100000])
+            assert extensions.startswith("permessage-deflate")
+            evil = chromium.page(f"http://evil.test:{pages.port}/")
+            assert evil.run(script) == [1006, ""]
+            gateway.wait(lambda: len(gateway.logged) == 2)
+            assert [line["status"] for line in gateway.logged] == [101, 403]
+    finally:
+        pages.close()
+    assert chat.closed == [4321]
+
+
+@pytest.mark.parametrize("upwards", [True, False])
+def test_a_side_that_does_not_read_stops_the_other(tmp_path: Path, upwards: bool) -> None:
+    service = Service()
+    text = INI.format(port=service.port, more="").replace("upgrade = websocket", "upgrade = tcp")
+    block = bytes(range(256)) * 256
+    with Gateway(tmp_path, text) as gateway:
+        client = connect(gateway.port)
+        client.send(b"GET /chat HTTP/1.1\r\nHost: gw\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+        there = service.accept()
+        there.request()
+        there.send(b"HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: tcp\r\n\r\n")
+        client.head()
+        sender, reader = (client, there) if upwards else (there, client)
+        before = gateway.resident()
+        gateway.forget_peak()
+        sender.socket.settimeout(0.5)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < 256 * 1024**2:
+                sent += sender.socket.send(block[sent % len(block) :])
+        assert gateway.peak() - before < 8 * 1024**2
+        sender.finish()
+        got = 0
+        while data := reader.some():
+            assert data == (block * (len(data) // len(block) + 2))[got % len(block) :][: len(data)]
+            got += len(data)
+        assert got == sent
+        reader.close()
+        client.close()
+        gateway.wait(lambda: gateway.logged)
+        [line] = gateway.logged
+        assert (line["bytes_in"], line["bytes_out"]) == ((sent, 0) if upwards else (0, sent))
+        assert gateway.troubles() == []
+    service.close()

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
+from twisted.application.reactors import getReactorTypes
 from twisted.application.service import IService
 from twisted.python import usage
 
 from apigw import __version__
-from apigw.config import ConfigErrors, load, show
+from apigw.config import ConfigErrors, show
+from apigw.config.loader import loads
+from apigw.reload import Source
+from apigw.workers.passing import started, text_of
 
 
 class Options(usage.Options):
@@ -39,7 +44,9 @@ class Options(usage.Options):
             raise usage.UsageError("--show goes with --check")
         try:
             self.path = None if self["config"] is None else os.path.abspath(self["config"])  # noqa: PTH100 (or links)
-            self.loaded = load(self["config"], os.environ)
+            self.start = started(os.environ)
+            self.text = Source(self["config"], os.environ).text() if self.start is None else text_of(self.start.text)
+            self.loaded = loads(self.text, self["config"] or "", os.environ)
         except ConfigErrors as errors:
             print(errors, file=sys.stderr)
             sys.exit(1)
@@ -47,16 +54,39 @@ class Options(usage.Options):
             print(show(self.loaded) if self["show"] else f"{self['config'] or 'environment'}: ok")
             sys.exit(0)
 
+    def again(self, reactor: object) -> list[str]:
+        """The arguments of twistd for a worker of the same configuration."""
+        module = type(reactor).__module__
+        kind = [f"--reactor={one.shortName}" for one in getReactorTypes() if getattr(one, "moduleName", "") == module]
+        config = [] if self.path is None else ["--config", self.path]
+        return ["--nodaemon", "--pidfile=", "--logger=apigw.workers.log.observer", *kind[:1], "apigw", *config]
+
 
 def makeService(options: Options) -> IService:
     """The tree of services for ``options.loaded``."""
     from twisted.internet import reactor
 
-    from apigw.service import CannotStart, Gateway, Source
-    from apigw.sockets import Sockets
+    from apigw.reload import CannotStart
 
     try:
-        return Gateway(options.loaded, reactor, Source(options.path, os.environ), Sockets(os.environ))
+        return _service(options, reactor)
     except CannotStart as error:
         print(error, file=sys.stderr)
         sys.exit(1)
+
+
+def _service(options: Options, reactor: Any) -> IService:
+    """A gateway, one of several workers, or who supervises these."""
+    from apigw.service import Gateway
+    from apigw.sockets import Sockets
+
+    source, sockets = Source(options.path, os.environ), Sockets(os.environ)
+    if options.start is not None:
+        from apigw.workers.worker import Worker
+
+        return Worker(options.loaded, reactor, source, sockets, options.start)
+    if options.loaded.gateway.workers > 1:
+        from apigw.workers.supervisor import Supervisor
+
+        return Supervisor(options.loaded, reactor, source, sockets, options.text, options.again(reactor))
+    return Gateway(options.loaded, reactor, source, sockets)

@@ -92,7 +92,12 @@ CLIENT_AUTH = choice("none", "optional", "required")
 class GatewaySection:
     """What holds for the gateway as a whole."""
 
-    workers: int = option(WORKERS, default=1, help="Processes that share the listeners.")
+    workers: int = option(
+        WORKERS,
+        default=1,
+        example="auto",
+        help="Processes that share the listeners. `1` runs by itself, more have a supervisor.",
+    )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = option(
         list_of(NETWORK, "networks"),
         default=(),

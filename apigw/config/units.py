@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -231,11 +232,13 @@ NETWORK: Kind[IPv4Network | IPv6Network] = Kind("network", parse_network)
 
 
 def _parse_workers(text: str) -> int:
-    if text == "auto" or (_INTEGER(text) and int(text) > 1):
-        raise ValueError(f"{text!r}: more than one process is not supported by this version, write 1")
-    if text != "1":
-        raise ValueError(f"{text!r} is not a number of processes, write 1")
-    return 1
+    if text == "auto":
+        return min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+    if not _INTEGER(text) or not 1 <= int(text) <= MAX_WORKERS:
+        raise ValueError(f"{text!r} is not a number of processes, write auto, or one from 1 to {MAX_WORKERS}")
+    return int(text)
 
 
-WORKERS: Kind[int] = Kind("`1`", _parse_workers)
+MAX_WORKERS = 256
+
+WORKERS: Kind[int] = Kind(f"a whole number from 1 to {MAX_WORKERS}, or `auto` for one a CPU", _parse_workers)

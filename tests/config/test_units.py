@@ -1,3 +1,4 @@
+import os
 from ipaddress import ip_network
 
 import pytest
@@ -210,11 +211,11 @@ def test_networks():
     assert "is not a network, write an address or one with its mask" in wrong(NETWORK, "localhost")
 
 
-def test_one_process_is_all_there_is():
-    assert WORKERS.parse("1") == 1
-    assert wrong(WORKERS, "auto") == "'auto': more than one process is not supported by this version, write 1"
-    assert "is not supported by this version" in wrong(WORKERS, "4")
-    assert wrong(WORKERS, "0") == "'0' is not a number of processes, write 1"
+def test_workers():
+    assert [WORKERS.parse(text) for text in ("1", "4", "256")] == [1, 4, 256]
+    assert WORKERS.parse("auto") == len(os.sched_getaffinity(0))
+    for text in ("0", "257", "all", "-1"):
+        assert wrong(WORKERS, text) == f"{text!r} is not a number of processes, write auto, or one from 1 to 256"
 
 
 @given(st.text(max_size=30), st.sampled_from([DURATION, SIZE, RATE, PERCENT, SWITCH, NETWORK, integer(0, 9), WORKERS]))

@@ -1,0 +1,90 @@
+"""One of several processes that share the listeners: a gateway that does what its supervisor says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from typing import Any
+
+from attrs import evolve
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+
+from apigw.config import GatewayConfig
+from apigw.config.endpoints import ListenEndpoint
+from apigw.config.loader import Steps
+from apigw.reload import Commit, Source
+from apigw.service import Gateway
+from apigw.sockets import Sockets
+from apigw.workers import commands
+from apigw.workers.control import Control
+from apigw.workers.passing import Start
+
+
+class Worker(Gateway):
+    """
+    :param start: what the supervisor has given it.
+
+    It stops when the supervisor is gone, in the same orderly way as when it is told to.
+    """
+
+    _log = Logger()
+    shared = True
+
+    def __init__(self, config: GatewayConfig, reactor: Any, source: Source, sockets: Sockets, start: Start) -> None:
+        self._start = start
+        self._sockets = sockets
+        super().__init__(self._private(config), reactor, source, sockets)
+        os.close(start.text)
+        self._control = Control(self)
+        self._builder.on_verdict = self._control.verdict
+
+    def _private(self, config: GatewayConfig) -> GatewayConfig:
+        """With the admin listener where only the supervisor asks."""
+        if config.admin is None:
+            return config
+        path = self._start.admin
+        where = ListenEndpoint(f"unix:{path}", "unix", path=path)
+        return evolve(config, admin=evolve(config.admin, endpoint=where))
+
+    def _prepare(self, config: GatewayConfig) -> Steps[Commit]:
+        return super()._prepare(self._private(config))
+
+    def startService(self) -> None:
+        super().startService()
+        descriptor = self._start.control
+        os.set_blocking(descriptor, False)
+        factory = Factory.forProtocol(lambda: self._control)
+        factory.noisy = False
+        self._reactor.adoptStreamConnection(descriptor, socket.AF_UNIX, factory)
+        os.close(descriptor)
+        self._reactor.callWhenRunning(self._control.callRemote, commands.Ready)
+
+    def take_signals(self) -> None:
+        """What a terminal or an operator sends to all processes is for the supervisor, which passes it on."""
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
+
+    def _take_stop_signals(self) -> None:
+        super()._take_stop_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    # -- told by the supervisor --------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Check the peers, for all workers."""
+        self._builder.start_checks()
+
+    def told(self, service: str, peer: str, healthy: bool, reason: str) -> None:
+        self._builder.told(service, peer, healthy, reason)
+
+    def listen(self, where: str, descriptor: int) -> None:
+        self._sockets.add(where, descriptor)
+
+    def lost(self) -> None:
+        """There is no supervisor any more."""
+        if not self._draining:
+            self._log.warn("the supervisor is gone")
+            self._draining = True
+            self._reactor.stop()

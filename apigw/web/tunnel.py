@@ -235,7 +235,9 @@ class Tunnel:
         if frames.between and not self._service_closed:
             self._service_closed = True
             if not frames.closed:
-                self._body.feed(close_frame(self._ending.close_code, self._ending.detail, os.urandom(4)))
+                frame = close_frame(self._ending.close_code, self._ending.detail, os.urandom(4))
+                self._body.feed(frame)
+                self._body.received -= len(frame)  # the client didn't send it
 
     def _close_client(self) -> None:
         frames = self._from_service

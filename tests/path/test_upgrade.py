@@ -302,6 +302,8 @@ def test_a_drain_ends_a_websocket_by_close_frames() -> None:
     assert (client.closed, service.closed) == ("lost", "lost")
     assert memory.last.error is not None
     assert memory.last.error.code == "shutting-down"
+    assert memory.last.request.body is not None
+    assert (memory.last.request.body.received, memory.last.sent) == (0, 0)
     assert memory.clock.getDelayedCalls() == []
 
 

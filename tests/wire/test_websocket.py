@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGHUP, SIGTERM
 from threading import Thread
 from time import time
 from typing import Any
@@ -143,6 +143,21 @@ def test_a_drain_says_goodbye(chat: Chat, tmp_path: Path) -> None:
         [line] = gateway.logged
         assert (line["status"], line["error"]) == (101, "shutting-down")
     assert chat.closed == [1001]
+
+
+def test_a_reload_leaves_open_what_is_open_and_what_is_counted(chat: Chat, tmp_path: Path) -> None:
+    with running(chat, tmp_path, "tunnel.user = 2") as gateway, socket(gateway) as client:
+        text = INI.format(port=chat.port, more="tunnel.user = 2\ntunnel.idle = 1h")
+        (tmp_path / "gw.ini").write_text(text + "[cors]\norigins = https://app.example\n", encoding="utf-8")
+        gateway.signal(SIGHUP)
+        gateway.wait(lambda: any("reloaded in" in line for line in gateway.output))
+        client.send("still")
+        assert client.recv(BOUND) == "still"
+        with socket(gateway) as other:
+            assert refusal(gateway) == 429
+            gateway.signal(SIGTERM)
+            assert closing(client) == closing(other) == 1001
+        assert gateway.ends() == 0
 
 
 TOKENS = """

@@ -272,7 +272,8 @@ class Live:
         """What is new since the turn before."""
         fresh = self.recent.number - self._told
         tail = list(self.recent.kept)[-min(fresh, TAIL) :] if fresh else []
-        return self._now(1) | {"point": self._history[-1], "tail": self.records(tail), "untold": max(0, fresh - TAIL)}
+        point = self._history[-1]
+        return self._now(1) | {"point": point, "tail": self.records(tail), "untold": max(0, int(point[0]) - len(tail))}
 
     def whole(self) -> dict[str, Any]:
         """All that a dashboard needs to begin with."""

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
 from apigw.messages import Attempt, Exchange
+from apigw.pipeline import Route
 from apigw.policy.principal import Principal
 from apigw.policy.redact import redacted
 
 KEPT = 1000
 """Requests that are kept."""
 
-PENDING = 8192
-"""Requests that may end between two turns; of more in a second the first are not told apart."""
+PENDING = 16384
+"""Requests that may end between two turns; of more the first are forgotten."""
 
-Raw = tuple[
-    float,
-    float,
+DETAILED = 500
+"""Of those between two turns that are kept one by one: the first ones. Of the others little more than the time."""
+
+Brief = tuple[float, float, Route, int, str]
+"""When a request has ended and begun, its route, status, and the code of the error."""
+
+Rest = tuple[
+    Brief,
     bytes,
     bytes,
     bytes,
@@ -29,16 +35,12 @@ Raw = tuple[
     str,
     str | None,
     Principal | None,
-    str,
-    str,
     int,
     int,
-    int,
-    str,
     str,
     "Sequence[Attempt] | Sequence[Try]",
 ]
-"""What :meth:`Recent.ended` takes down, in the order in which a :class:`Record` is made of it."""
+"""What else :meth:`Recent.ended` takes down, in the order in which a :class:`Record` is made of it."""
 
 Ended = tuple[float, float, str, str, int, str]
 """When a request has ended, seconds it took, route, service, status, code of the error."""
@@ -128,28 +130,33 @@ class Recent:
     """
     :param seconds: monotonic, as in exchanges.
 
-    :ivar kept: the last ones, as they ended.
+    :ivar kept: the last ones, as they ended. :ivar number: of the last of them.
     """
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         self.kept: deque[Record] = deque(maxlen=KEPT)
         self.number = 0
         self._seconds = seconds
-        self._pending: deque[Raw] = deque(maxlen=PENDING)
-        self._append = self._pending.append
+        self._brief: deque[Brief] = deque(maxlen=PENDING)
+        self._rest: list[Rest] = []
 
     def ended(self, exchange: Exchange) -> None:
         """Take down what was; the rest is done by :meth:`turn`. Keeps nothing that keeps a body or a connection."""
-        request, response, error, route = exchange.request, exchange.response, exchange.error, exchange.route
+        response, error, route = exchange.response, exchange.error, exchange.route
         assert route is not None
+        status = response.status if response is not None else error.status if error is not None else 0
+        brief = (self._seconds(), exchange.begun, route, status, "" if error is None else error.code)
+        self._brief.append(brief)
+        if len(self._rest) >= DETAILED:
+            return
         attempts: Sequence[Attempt] | Sequence[Try] = exchange.attempts
         if error is not None or len(attempts) > 1:
             attempts = _tries(exchange.begun, exchange.attempts)  # the errors of attempts hold whole stacks
+        request = exchange.request
         body = request.body
-        self._append(
+        self._rest.append(
             (
-                self._seconds(),
-                exchange.begun,
+                brief,
                 exchange.id,
                 request.method,
                 request.authority,
@@ -159,38 +166,33 @@ class Recent:
                 exchange.client_ip,
                 exchange.principal,
                 exchange.identity,
-                route.name,
-                route.service,
-                response.status if response is not None else error.status if error is not None else 0,
                 0 if body is None else body.received,
                 exchange.sent,
-                "" if error is None else error.code,
                 exchange.would_refuse,
                 attempts,
             )
         )
 
-    def turn(self) -> Iterator[Ended]:
+    def turn(self) -> list[Ended]:
         """
         Bring :attr:`kept` up to date.
 
         :return: of each request since the last turn.
         """
-        pending, self._pending = self._pending, deque(maxlen=PENDING)
-        self._append = self._pending.append
-        self.number += len(pending)
-        first = self.number - len(pending)
-        skip = len(pending) - KEPT
-        for index, raw in enumerate(pending):
-            if index >= skip:
-                self.kept.append(_record(first + index + 1, raw))
-            yield raw[0], raw[0] - raw[1], raw[11], raw[12], raw[13], raw[16]
+        rest, self._rest = self._rest, []
+        for one in rest:
+            self.number += 1
+            self.kept.append(_record(self.number, one))
+        brief, self._brief = self._brief, deque(maxlen=PENDING)
+        return [
+            (ended, ended - begun, route.name, route.service, status, error)
+            for ended, begun, route, status, error in brief
+        ]
 
 
-def _record(number: int, raw: Raw) -> Record:
+def _record(number: int, rest: Rest) -> Record:
     (
-        ended,
-        begun,
+        brief,
         id,
         method,
         authority,
@@ -200,15 +202,12 @@ def _record(number: int, raw: Raw) -> Record:
         client,
         user,
         identity,
-        route,
-        service,
-        status,
         received,
         sent,
-        error,
         would_refuse,
         attempts,
-    ) = raw
+    ) = rest
+    ended, begun, route, status, error = brief
     return Record(
         number,
         ended,
@@ -222,8 +221,8 @@ def _record(number: int, raw: Raw) -> Record:
         client,
         user,
         identity,
-        route,
-        service,
+        route.name,
+        route.service,
         status,
         received,
         sent,

@@ -23,7 +23,7 @@ from apigw.reload import CannotStart, Commit
 from apigw.routes import GatewayRoutes
 from apigw.sockets import Sockets
 from apigw.telemetry.tls import ListenerTls
-from apigw.transports import listen
+from apigw.transports import Yields, listen
 from apigw.web.entrance import certificates, entrance
 from apigw.web.site import ChannelSettings, Site
 from apigw.wiring import Wiring
@@ -61,15 +61,16 @@ Way = tuple[GatewayCore, GatewayRoutes]
 class Doors:
     """
     :param sockets: opens those that are listened on.
-    :param shared: other processes accept from the same sockets, and somebody else sees to UNIX sockets' files.
+    :param yields: other processes accept from the same sockets, and somebody else sees to UNIX sockets' files; says
+        whether the next connection is to be left to them.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, sockets: Sockets, shared: bool = False) -> None:
+    def __init__(self, reactor: Any, sockets: Sockets, yields: Yields | None = None) -> None:
         self._reactor = reactor
         self._sockets = sockets
-        self._shared = shared
+        self._yields = yields
         self._running = False
         self._ending: set[Site] = set()
         self.all: list[Door] = []
@@ -170,7 +171,7 @@ class Doors:
         Accept connections; before the reactor runs the kernel keeps them.
         """
         assert door.listening is not None
-        door.port = listen(self._reactor, door.listening, door.factory, self._shared)
+        door.port = listen(self._reactor, door.listening, door.factory, self._yields)
         door.listening.close()
         door.listening = None
         if self._running:
@@ -188,7 +189,7 @@ class Doors:
         door.site.drain(timeout).addCallback(lambda _: self._ending.discard(door.site))
 
     def _unlink(self, door: Door) -> None:
-        if not self._shared and door.where.family == "unix":
+        if self._yields is None and door.where.family == "unix":
             Path(door.where.path).unlink(missing_ok=True)
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -205,7 +206,7 @@ class Doors:
 
     def _tell(self, door: Door) -> None:
         assert door.port is not None
-        if not self._shared:
+        if self._yields is None:
             self._log.info("[{header}] {address}", header=door.header, address=door.port.getHost())
 
     def close(self, passed_on: bool = False) -> Deferred[Any]:
@@ -244,6 +245,10 @@ class Doors:
             for door in self.all
             if door.certificates is not None
         ]
+
+    def connections(self) -> int:
+        """How many there are now."""
+        return sum(site.connections for site in self._sites())
 
     def descriptors(self) -> dict[str, list[int]]:
         """Of the sockets that are listened on, by their endpoints' texts."""

@@ -35,6 +35,7 @@ from apigw.telemetry.recent import Recent
 from apigw.telemetry.reloads import Reloads
 from apigw.telemetry.tls import TlsMetrics
 from apigw.telemetry.tokens import TokenMetrics
+from apigw.transports import Yields
 from apigw.upstreams import UpstreamBuilder
 from apigw.wiring import Around, Wiring
 
@@ -62,8 +63,8 @@ class Gateway(MultiService):
     """
 
     _log = Logger()
-    shared = False
-    """Other processes accept from the same sockets, and one speaks for all."""
+    yields: Yields | None = None
+    """Other processes accept from the same sockets, and one speaks for all; see :mod:`apigw.workers.share`."""
 
     def __init__(self, config: GatewayConfig, reactor: Any, source: Source, sockets: Sockets) -> None:
         super().__init__()
@@ -83,7 +84,7 @@ class Gateway(MultiService):
         self._date = HttpDate()
         self._pseudonym = f"apigw-{os.urandom(4).hex()}"
         self._token_counts = TokenCounts()
-        self._doors = Doors(reactor, sockets, self.shared)
+        self._doors = Doors(reactor, sockets, self.yields)
         self._metrics = None if config.admin is None else self._build_metrics()
         self._live = None if self._metrics is None else self._build_live(self._metrics)
         self._wiring = Wiring(config, self._around())
@@ -108,7 +109,7 @@ class Gateway(MultiService):
             self._token_counts,
             self._live,
             Steering(self._maintain, lambda: self._maintenance, self._levels, self._source.loading),
-            private=self.shared,
+            private=self.yields is not None,
         )
 
     def _line_writer(self, where: str) -> LineWriter | None:
@@ -249,12 +250,12 @@ class Gateway(MultiService):
         self._levels.install()
         lean(self._reactor)
         self._wiring.commit()
-        if not self.shared:
+        if self.yields is None:
             self._builder.start_checks()
         self.take_signals()
         self._reactor.callWhenRunning(self._take_stop_signals)
         self._doors.start()
-        if self._builder.demos and not self.shared and sys.__stdout__ is not None:
+        if self._builder.demos and self.yields is None and sys.__stdout__ is not None:
             port = self._doors.all[0].port
             base = f"http://127.0.0.1:{8080 if port is None else getattr(port.getHost(), 'port', 8080)}"
             sys.__stdout__.write("\n".join(["", "Try:", *tour(base), "", ""]))

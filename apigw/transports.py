@@ -9,7 +9,7 @@ stock path for what the kernel doesn't take.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet import tcp, unix
@@ -115,7 +115,7 @@ class _AdoptedUnixPort(unix.Port):
         self.socket, self._preexistingSocket = self._preexistingSocket, None
         self.connected = True
         self.fileno = self.socket.fileno  # type: ignore[method-assign]
-        self.numberAccepts = 1
+        self.numberAccepts = 100
         self._shouldShutdown = False
         self.startReading()
 
@@ -123,8 +123,18 @@ class _AdoptedUnixPort(unix.Port):
         tcp.Port.connectionLost(self, reason)
 
 
-class _SharedPort(tcp.Port):
-    """Others accept from the same socket: one connection a turn, so that whoever has nothing to do gets the next."""
+YIELD = 0.002
+"""Seconds for which a connection is left to others that are due to take it."""
+
+Yields = Callable[[], bool]
+"""Whether the next connection is to be left to another process."""
+
+
+class _OneByOne:
+    """Mixed in before a port whose socket other processes accept from, too: one connection a turn."""
+
+    yields: Yields
+    _waited = False
 
     @property
     def numberAccepts(self) -> int:
@@ -134,20 +144,46 @@ class _SharedPort(tcp.Port):
     def numberAccepts(self, number: int) -> None:
         """It stays as it is."""
 
+    def doRead(self: Any) -> None:
+        if not self._waited and self.yields():
+            self._waited = True
+            self.stopReading()
+            self.reactor.callLater(YIELD, self._again)
+            return
+        self._waited = False
+        super().doRead()  # type: ignore[misc]
+        self.yields()  # the count is told
 
-def listen(reactor: Any, listening: socket.socket, factory: Any, shared: bool = False) -> IListeningPort:
+    def _again(self: Any) -> None:
+        if self.connected and not self.disconnecting:
+            self.startReading()
+
+
+class _SharedPort(_OneByOne, tcp.Port):
+    """For TCP."""
+
+
+class _SharedUnixPort(_OneByOne, _AdoptedUnixPort):
+    """For UNIX sockets."""
+
+
+def listen(reactor: Any, listening: socket.socket, factory: Any, yields: Yields | None = None) -> IListeningPort:
     """
     Accept from a socket that listens and doesn't block; the port has a duplicate of it.
 
-    :param shared: other processes do, too.
+    :param yields: other processes accept from it too; None where none does.
     """
     port: Any
+    kind: Any
     if listening.family == socket.AF_UNIX:
-        port = _AdoptedUnixPort._fromListeningDescriptor(reactor, listening.fileno(), factory)
+        kind = _AdoptedUnixPort if yields is None else _SharedUnixPort
+        port = kind._fromListeningDescriptor(reactor, listening.fileno(), factory)
         port.transport = PromptUnixServer
     else:
-        kind = _SharedPort if shared else tcp.Port
+        kind = tcp.Port if yields is None else _SharedPort
         port = kind._fromListeningDescriptor(reactor, listening.fileno(), listening.family, factory)
         port.transport = PromptServer
+    if yields is not None:
+        port.yields = yields
     port.startListening()
     return port  # type: ignore[no-any-return]

@@ -78,6 +78,11 @@ class Site(ServerFactory):
         channel.factory = self
         return channel
 
+    @property
+    def connections(self) -> int:
+        """That are open."""
+        return len(self._channels)
+
     def opened(self, channel: Connection) -> None:
         self._channels.add(channel)
 

@@ -17,12 +17,14 @@ class Start:
     :ivar number: of the worker, from 0.
     :ivar control: descriptor of the connection to the supervisor.
     :ivar text: descriptor of a file with the text of the configuration.
+    :ivar shares: descriptor of the memory with what each worker has to do.
     :ivar admin: path of the socket on which the supervisor asks; empty without an admin listener.
     """
 
     number: int
     control: int
     text: int
+    shares: int
     admin: str = ""
 
     def environment(self) -> dict[str, str]:
@@ -35,7 +37,7 @@ def started(environ: Mapping[str, str]) -> Start | None:
     if not text:
         return None
     start = Start(**json.loads(text))
-    for descriptor in (start.control, start.text):
+    for descriptor in (start.control, start.text, start.shares):
         os.set_inheritable(descriptor, False)
     return start
 

@@ -82,16 +82,17 @@ class WorkerProcess(ProcessProtocol):
         self.ended: Deferred[None] = Deferred()
 
     def start(
-        self, arguments: Sequence[str], environ: Mapping[str, str], descriptors: Sequence[int], text: int
+        self, arguments: Sequence[str], environ: Mapping[str, str], descriptors: Sequence[int], text: int, shares: int
     ) -> None:
         """
         :param arguments: of twistd.
         :param descriptors: that it inherits by the same numbers.
         :param text: of a file with its configuration, one of these.
+        :param shares: of the memory with what each worker has to do, one of these.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX)
         control = theirs.fileno()
-        start = Start(self.number, control, text, self.admin)
+        start = Start(self.number, control, text, shares, self.admin)
         ours.setblocking(False)
         factory = Factory.forProtocol(lambda: self.link)
         factory.noisy = False

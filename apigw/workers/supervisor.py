@@ -36,6 +36,7 @@ from apigw.workers.admin import AdminWiring
 from apigw.workers.merge import Ledger
 from apigw.workers.passing import file_of
 from apigw.workers.process import WorkerProcess
+from apigw.workers.share import Shares, create
 from apigw.workers.states import Workers
 
 EARLY = 5.0
@@ -107,6 +108,8 @@ class Supervisor(MultiService):
         self._pings = LoopingCall(self._ping)
         self._pings.clock = reactor
         self._most = max(config.gateway.workers, MOST)
+        self._shared = create(self._most)
+        self._shares = Shares(self._shared)
         self._memory = SharedMemory.create(CAPACITY if config.limits is None else config.limits.keys, self._most)
         registry = CollectorRegistry()
         registry.register(self._reloads)
@@ -189,7 +192,7 @@ class Supervisor(MultiService):
         environ |= self._memory.environment(number)
         self._slots[number] = worker
         self._counts.starts += 1
-        worker.start(self._arguments, environ, [*descriptors, self._text], self._text)
+        worker.start(self._arguments, environ, [*descriptors, self._text, self._shared], self._text, self._shared)
         self._reactor.callLater(READY_WITHIN, self._late, worker)
 
     def _late(self, worker: WorkerProcess) -> None:
@@ -234,6 +237,8 @@ class Supervisor(MultiService):
             Path(worker.admin).unlink(missing_ok=True)
         self._leaving.discard(worker)
         mine = self._slots.get(number) is worker
+        if mine or number not in self._slots:
+            self._shares.gone(number)
         if mine:
             del self._slots[number]
         if self._checker is worker:
@@ -453,6 +458,7 @@ class Supervisor(MultiService):
             self._lines.close()
         shutil.rmtree(self._directory, ignore_errors=True)
         self._memory.close()
+        os.close(self._shared)
         os.close(self._text)
         return maybeDeferred(super().stopService)
 

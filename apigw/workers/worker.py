@@ -8,6 +8,7 @@ import socket
 from typing import Any
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
@@ -20,6 +21,7 @@ from apigw.sockets import Sockets
 from apigw.workers import commands
 from apigw.workers.control import Control
 from apigw.workers.passing import Start
+from apigw.workers.share import Share, Shares
 
 
 class Worker(Gateway):
@@ -30,13 +32,17 @@ class Worker(Gateway):
     """
 
     _log = Logger()
-    shared = True
 
     def __init__(self, config: GatewayConfig, reactor: Any, source: Source, sockets: Sockets, start: Start) -> None:
         self._start = start
         self._sockets = sockets
+        self._shares = Shares(start.shares)
+        self.yields = share = Share(self._shares, start.number)
         super().__init__(self._private(config), reactor, source, sockets)
+        share.connections = self._doors.connections
+        share()
         os.close(start.text)
+        os.close(start.shares)
         self._control = Control(self)
         self._builder.on_verdict = self._control.verdict
 
@@ -60,6 +66,10 @@ class Worker(Gateway):
         self._reactor.adoptStreamConnection(descriptor, socket.AF_UNIX, factory)
         os.close(descriptor)
         self._reactor.callWhenRunning(self._control.callRemote, commands.Ready)
+
+    def stopService(self) -> Deferred[Any]:
+        self._shares.gone(self._start.number)
+        return super().stopService()
 
     def take_signals(self) -> None:
         """What a terminal or an operator sends to all processes is for the supervisor, which passes it on."""

@@ -9,8 +9,8 @@ from typing import Any
 from apigw.admin.health import whole
 from apigw.admin.live import Live
 from apigw.admin.operations import Asked, Operation, Parameter, Schema
+from apigw.admin.stream import NOW_PATH, Streams
 from apigw.admin.stream import PATH as LIVE_PATH
-from apigw.admin.stream import Streams
 from apigw.config import GatewayConfig
 from apigw.config.display import shown
 from apigw.config.model import RouteSection
@@ -98,6 +98,8 @@ class AdminApi:
             query=(*texts, most),
         )
         yield Operation("GET", LIVE_PATH, "What happens, as it happens.", self._stream, media="text/event-stream")
+        now = {"type": "object", "required": ["time", "history", "services", "routes", "refusals", "tail"]}
+        yield Operation("GET", NOW_PATH, "What a stream begins with.", lambda _: self._live.whole(), now)
         config = {"type": "object", "required": ["sections"], "properties": {"sections": {"type": "object"}}}
         yield Operation(
             "GET",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from twisted.internet.interfaces import IProtocol, IPushProducer
 from twisted.python.failure import Failure
@@ -10,12 +11,15 @@ from twisted.web.client import ResponseDone
 from zope.interface import implementer
 
 from apigw.admin.health import read_only
-from apigw.admin.live import Live
+from apigw.admin.live import Watcher
 from apigw.dates import HttpDate
 from apigw.errors import GatewayError
 from apigw.messages import Exchange, Response
 
 PATH = "/api/live"
+
+NOW_PATH = "/api/live/now"
+"""The same at one moment."""
 
 WATCHERS = 32
 """Streams at a time."""
@@ -30,6 +34,19 @@ class TooManyWatch(GatewayError):
     title = "Too many watch already"
 
 
+class Watchable(Protocol):
+    """What is told of."""
+
+    @property
+    def watchers(self) -> int: ...
+
+    def watch(self, watcher: Watcher) -> None: ...
+
+    def unwatch(self, watcher: Watcher) -> None: ...
+
+    def encoded(self) -> bytes: ...
+
+
 @implementer(IPushProducer)
 class Stream:
     """
@@ -37,7 +54,7 @@ class Stream:
     whole again.
     """
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Watchable) -> None:
         self._live = live
         self._protocol: IProtocol | None = None
         self._paused = False
@@ -50,7 +67,7 @@ class Stream:
         protocol.dataReceived(b"retry: %d\n\n" % AGAIN + event(b"whole", self._live.encoded()))
 
     def turned(self, tick: Callable[[], bytes], whole: Callable[[], bytes]) -> None:
-        """For :class:`Live`."""
+        """For what is watched."""
         if self._protocol is None:
             return
         if self._paused:
@@ -85,7 +102,7 @@ def event(name: bytes, data: bytes) -> bytes:
 
 
 class Streams:
-    def __init__(self, live: Live, date: HttpDate) -> None:
+    def __init__(self, live: Watchable, date: HttpDate) -> None:
         self._live = live
         self._date = date
 

@@ -16,6 +16,8 @@ from apigw.admin.dashboard import Dashboard
 from apigw.admin.health import answer
 from apigw.admin.reload import PATH as RELOAD_PATH
 from apigw.admin.reload import ReloadApi
+from apigw.admin.stream import NOW_PATH, Streams
+from apigw.admin.stream import PATH as LIVE_PATH
 from apigw.config import GatewayConfig
 from apigw.core import GatewayCore
 from apigw.dates import HttpDate
@@ -34,6 +36,7 @@ from apigw.telemetry.lines import LineWriter
 from apigw.telemetry.reloads import Reloads
 from apigw.web.problem import Problem
 from apigw.workers.gather import Gather
+from apigw.workers.live import LiveTogether
 from apigw.workers.merge import Ledger
 from apigw.workers.process import WorkerProcess
 from apigw.workers.states import Workers
@@ -56,6 +59,7 @@ class AdminWiring:
     lines: LineWriter | None
     reactor: Any
     gather: Gather | None = None
+    live: LiveTogether | None = None
 
     def build(self, config: GatewayConfig) -> tuple[GatewayCore, GatewayRoutes]:
         """The way of a request to the admin listener."""
@@ -71,7 +75,15 @@ class AdminWiring:
         if self.gather is None:
             own: dict[bytes, Callable[[Exchange], Awaitable[Response]]] = {WORKERS_PATH: self._told}
             own[RELOAD_PATH.encode()] = ReloadApi(self.reload, self.reloads.told, date)
-            self.gather = Gather(self.workers, own, self.registry, self.ledger, self.reactor, date)
+            gather = self.gather = Gather(self.workers, own, self.registry, self.ledger, self.reactor, date)
+            live = self.live = LiveTogether(lambda: gather.values(NOW_PATH.encode()), self.reactor)
+            streams = Streams(live, date)
+
+            async def stream(exchange: Exchange) -> Response:
+                await live.ready()
+                return streams(exchange)
+
+            own[LIVE_PATH.encode()] = stream
         every = Route("admin", "", [*anybody, AdminOnly(access)], self.gather)
         dashboard = Route("admin-dashboard", "", anybody, Dashboard(date))
         places = {DASHBOARD_PATH.encode(): dashboard, b"/": dashboard}

@@ -26,6 +26,7 @@ from apigw.messages import Exchange, Response, field_value
 from apigw.telemetry.exposition import CONTENT_TYPE, lines
 from apigw.workers.merge import Ledger, merge
 from apigw.workers.process import WorkerProcess
+from apigw.workers.together import COMBINED
 
 PATIENCE = 5.0
 """Seconds that a worker has for its answer; one that hangs doesn't keep the others' from being told."""
@@ -100,6 +101,11 @@ class Gather:
             self._remember(asking)
         return self._together(exchange, told)
 
+    async def values(self, path: bytes) -> list[Any]:
+        """What the workers say that answer."""
+        told = await self._ask((b"GET", path, None, b""))
+        return [json.loads(one.body) for one in told if one.status == 200]
+
     async def repeat(self, worker: WorkerProcess) -> None:
         """Have a new worker do what operators have had the others do."""
         for request in self._done:
@@ -168,7 +174,9 @@ class Gather:
             if first.type:
                 fields.append((b"Content-Type", first.type.encode()))
             return Response(first.status, first.reason, fields, first.body, bodyless=first.status == 204)
-        value = merge([json.loads(one.body) for one in alike if one.body] or [None])
+        values = [json.loads(one.body) for one in alike if one.body]
+        combine = COMBINED.get(exchange.request.path) if first.status == 200 else None
+        value = merge(values or [None]) if combine is None else combine(values)
         return answer(first.status, first.reason, value, self._date)
 
 

@@ -428,6 +428,8 @@ class Supervisor(MultiService):
     def stopService(self) -> Deferred[Any]:
         """:return: fires when all workers have ended; bounded by ``drain_timeout`` and a little."""
         self._draining = True
+        if self._admin.live is not None:
+            self._admin.live.close()
         if self._pings.running:
             self._pings.stop()
         for call in self._waiting.values():

@@ -36,6 +36,7 @@ from apigw.telemetry.reloads import Reloads
 from apigw.telemetry.tls import TlsMetrics
 from apigw.telemetry.tokens import TokenMetrics
 from apigw.transports import Yields
+from apigw.upgrade import Upgrade
 from apigw.upstreams import UpstreamBuilder
 from apigw.wiring import Around, Wiring
 
@@ -56,6 +57,7 @@ class Gateway(MultiService):
     :param config: validated.
     :param source: where it came from, for reloads.
     :param sockets: opens the listeners.
+    :param upgrade: starts the process that follows this one.
     :raises CannotStart: a listener's address is taken or not permitted, a file can't be opened.
 
     Listeners are bound here, before twistd becomes a daemon and sheds its privileges, so that a taken port is an
@@ -66,7 +68,9 @@ class Gateway(MultiService):
     yields: Yields | None = None
     """Other processes accept from the same sockets, and one speaks for all; see :mod:`apigw.workers.share`."""
 
-    def __init__(self, config: GatewayConfig, reactor: Any, source: Source, sockets: Sockets) -> None:
+    def __init__(
+        self, config: GatewayConfig, reactor: Any, source: Source, sockets: Sockets, upgrade: Upgrade | None = None
+    ) -> None:
         super().__init__()
         self._config = config
         self._given = config
@@ -80,6 +84,8 @@ class Gateway(MultiService):
         self._builder = UpstreamBuilder(reactor, monotonic, Random(), config.discovery)
         self._reloads = Reloads(time())
         self._source = source
+        self._upgrade = upgrade
+        self._passed_on = False
         self.reload = Reload(source, self.prepare, self._reloads)
         self._date = HttpDate()
         self._pseudonym = f"apigw-{os.urandom(4).hex()}"
@@ -273,7 +279,7 @@ class Gateway(MultiService):
         self._draining = True
         if self._live is not None:
             self._live.close()
-        ended = self._doors.close()
+        ended = self._doors.close(self._passed_on)
         # Not before: who loses an idle connection makes another at once, which had better be refused than cut.
         ended.addBoth(lambda _: self._doors.drain(self._config.gateway.drain_timeout))
         ended.addBoth(self._close_rest)
@@ -297,6 +303,9 @@ class Gateway(MultiService):
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._asked_to_reload))
         signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self.reopen))
 
+        if self._upgrade is not None:
+            signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(self._asked_to_upgrade))
+
     def _take_stop_signals(self) -> None:
         """
         In place of the reactor's own way with them, by which twistd ends as if it were killed (exit status 143, not 0)
@@ -312,6 +321,16 @@ class Gateway(MultiService):
             self._doors.abort()
         else:
             self._draining = True  # before the reactor comes to stopService, for the next signal may be due as well
+            self._reactor.stop()
+
+    def _asked_to_upgrade(self) -> None:
+        if self._upgrade is not None and not self._draining:
+            self._upgrade(self._doors.descriptors(), self._follow)
+
+    def _follow(self) -> None:
+        """Another process accepts connections now."""
+        if not self._draining:
+            self._draining = self._passed_on = True
             self._reactor.stop()
 
     def _asked_to_reload(self) -> None:

@@ -14,7 +14,13 @@ from apigw import __version__
 from apigw.config import ConfigErrors, show
 from apigw.config.loader import loads
 from apigw.reload import Source
+from apigw.sockets import PASSED as SOCKETS
+from apigw.sockets import Sockets
+from apigw.upgrade import PASSED as UPGRADE
+from apigw.upgrade import Upgrade, followed
 from apigw.workers.passing import started, text_of
+
+PASSED_ON = (SOCKETS, UPGRADE, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
 class Options(usage.Options):
@@ -45,6 +51,7 @@ class Options(usage.Options):
         try:
             self.path = None if self["config"] is None else os.path.abspath(self["config"])  # noqa: PTH100 (or links)
             self.start = started(os.environ)
+            self.followed = followed(os.environ)
             self.text = Source(self["config"], os.environ).text() if self.start is None else text_of(self.start.text)
             self.loaded = loads(self.text, self["config"] or "", os.environ)
         except ConfigErrors as errors:
@@ -54,12 +61,29 @@ class Options(usage.Options):
             print(show(self.loaded) if self["show"] else f"{self['config'] or 'environment'}: ok")
             sys.exit(0)
 
-    def again(self, reactor: object) -> list[str]:
-        """The arguments of twistd for a worker of the same configuration."""
+    def successor(self, reactor: object) -> Upgrade:
+        """What starts a process that follows this one, and logs where this one does."""
+        twistd = self.parent
+        assert twistd is not None
+        log = [f"--{name}={twistd[name]}" for name in ("logfile", "logger", "prefix") if twistd[name]]
+        if twistd["syslog"]:
+            log.append("--syslog")
+        elif not twistd["nodaemon"] and not twistd["logfile"]:
+            log.append("--logfile=twistd.log")
+        pid_file = os.path.abspath(twistd["pidfile"]) if twistd["pidfile"] else ""  # noqa: PTH100 (or links)
+        if self.followed is not None:
+            pid_file = self.followed.pid_file
+        return Upgrade(["--nodaemon", "--pidfile=", *log, *self._reactor_and_rest(reactor)], pid_file, reactor)
+
+    def _reactor_and_rest(self, reactor: object) -> list[str]:
         module = type(reactor).__module__
         kind = [f"--reactor={one.shortName}" for one in getReactorTypes() if getattr(one, "moduleName", "") == module]
         config = [] if self.path is None else ["--config", self.path]
-        return ["--nodaemon", "--pidfile=", "--logger=apigw.workers.log.observer", *kind[:1], "apigw", *config]
+        return [*kind[:1], "apigw", *config]
+
+    def again(self, reactor: object) -> list[str]:
+        """The arguments of twistd for a worker of the same configuration."""
+        return ["--nodaemon", "--pidfile=", "--logger=apigw.workers.log.observer", *self._reactor_and_rest(reactor)]
 
 
 def makeService(options: Options) -> IService:
@@ -78,15 +102,24 @@ def makeService(options: Options) -> IService:
 def _service(options: Options, reactor: Any) -> IService:
     """A gateway, one of several workers, or who supervises these."""
     from apigw.service import Gateway
-    from apigw.sockets import Sockets
 
     source, sockets = Source(options.path, os.environ), Sockets(os.environ)
     if options.start is not None:
         from apigw.workers.worker import Worker
 
         return Worker(options.loaded, reactor, source, sockets, options.start)
+    for name in PASSED_ON:
+        os.environ.pop(name, None)  # it was for this process, not for those that it starts
+    upgrade = options.successor(reactor)
     if options.loaded.gateway.workers > 1:
         from apigw.workers.supervisor import Supervisor
 
-        return Supervisor(options.loaded, reactor, source, sockets, options.text, options.again(reactor))
-    return Gateway(options.loaded, reactor, source, sockets)
+        arguments = options.again(reactor)
+        supervisor = Supervisor(options.loaded, reactor, source, sockets, options.text, arguments, upgrade)
+        if options.followed is not None:
+            told = options.followed
+            supervisor.all_ready.addCallback(lambda _: told.tell(reactor))
+        return supervisor
+    if options.followed is not None:
+        reactor.callWhenRunning(options.followed.tell, reactor)
+    return Gateway(options.loaded, reactor, source, sockets, upgrade)

@@ -26,6 +26,7 @@ LAYERS = (
     {"sources"},
     {"upstreams", "edge", "stores"},
     {"sockets", "reload"},
+    {"upgrade"},
     {"wiring"},
     {"doors"},
     {"service"},
@@ -40,7 +41,7 @@ ONLY = {
     "demo": set(),
     "config": {"policy", "errors"},
     "identity": set(),
-    "tap": {"__init__", "config", "reload", "service", "sockets", "workers"},
+    "tap": {"__init__", "config", "reload", "service", "sockets", "upgrade", "workers"},
     "cli": {"config"},
     "__main__": {"cli"},
 }

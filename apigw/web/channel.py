@@ -190,6 +190,11 @@ class Channel(Protocol):
     def writeConnectionLost(self) -> None:
         """Our own half is shut down; the other one follows, or the linger timer."""
 
+    @property
+    def idle(self) -> bool:
+        """Between two requests."""
+        return self._exchange is None
+
     def close_when_idle(self) -> None:
         """The gateway is about to stop: end with the answer under way, or now."""
         self._close_after = True

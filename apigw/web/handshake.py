@@ -80,6 +80,11 @@ class Handshake(Protocol):
         self._outcome = "timeout"
         self.drop()
 
+    @property
+    def idle(self) -> bool:
+        """There is no request yet."""
+        return True
+
     def close_when_idle(self) -> None:
         self.drop()
 

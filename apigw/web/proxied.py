@@ -39,6 +39,11 @@ class Proxied(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._leave()
 
+    @property
+    def idle(self) -> bool:
+        """There is no request yet."""
+        return True
+
     def close_when_idle(self) -> None:
         self.drop()
 

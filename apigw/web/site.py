@@ -16,6 +16,9 @@ from apigw.http1.head import HeadLimits
 from apigw.routes import GatewayRoutes
 from apigw.web.channel import Channel
 
+QUIET = 0.5
+"""Seconds in which no request comes in on a connection that is closed without one."""
+
 
 @frozen
 class ChannelSettings:
@@ -38,7 +41,14 @@ class ChannelSettings:
 
 
 class Connection(Protocol):
-    """What a site keeps count of: a channel, or what comes before it."""
+    """
+    What a site keeps count of: a channel, or what comes before it.
+
+    :ivar idle: nothing is under way, as far as is known here.
+    """
+
+    @property
+    def idle(self) -> bool: ...
 
     def close_when_idle(self) -> None: ...
 
@@ -94,7 +104,8 @@ class Site(ServerFactory):
 
     def drain(self, timeout: float) -> Deferred[None]:
         """
-        End every connection with the answer under way, the idle ones now.
+        End every connection with its next answer, and idle ones when they stay so: to close one into which a request
+        is on its way already would lose that.
 
         :param timeout: seconds after which the others are cut.
         :return: fires when none is left.
@@ -113,8 +124,20 @@ class Site(ServerFactory):
 
         drained.addCallback(stop_timer)
         for channel in list(self._channels):
-            channel.close_when_idle()
+            if not channel.idle:
+                channel.close_when_idle()
+        quiet = self.clock.callLater(min(QUIET, timeout), self._close_idle)
+
+        def stop_waiting(_: None) -> None:
+            if quiet.active():
+                quiet.cancel()
+
+        drained.addCallback(stop_waiting)
         return drained
+
+    def _close_idle(self) -> None:
+        for channel in list(self._channels):
+            channel.close_when_idle()
 
     def abort(self) -> None:
         """Cut every connection."""

@@ -31,6 +31,7 @@ from apigw.sockets import Sockets, passing
 from apigw.state.shared import SharedMemory
 from apigw.telemetry.lines import LineWriter, target
 from apigw.telemetry.reloads import Reloads
+from apigw.upgrade import Upgrade
 from apigw.workers import commands
 from apigw.workers.admin import AdminWiring
 from apigw.workers.merge import Ledger
@@ -74,14 +75,25 @@ class Held:
 
 class Supervisor(MultiService):
     """
+    :param text: that ``config`` was read from.
     :param arguments: of twistd, for the workers.
+    :param upgrade: starts the process that follows this one.
+
+    :ivar all_ready: fires when all workers accept connections for the first time.
     :raises CannotStart: a listener's address is taken or not permitted, a file can't be opened.
     """
 
     _log = Logger()
 
     def __init__(
-        self, config: GatewayConfig, reactor: Any, source: Source, sockets: Sockets, text: str, arguments: Sequence[str]
+        self,
+        config: GatewayConfig,
+        reactor: Any,
+        source: Source,
+        sockets: Sockets,
+        text: str,
+        arguments: Sequence[str],
+        upgrade: Upgrade,
     ) -> None:
         super().__init__()
         self._config = config
@@ -92,6 +104,9 @@ class Supervisor(MultiService):
         self._arguments = arguments
         self._directory = ""
         self._draining = False
+        self._upgrade = upgrade
+        self._passed_on = False
+        self.all_ready: Deferred[None] = Deferred()
         self._verdicts: dict[tuple[str, str], tuple[bool, str]] = {}
         self._checker: WorkerProcess | None = None
         self._slots: dict[int, WorkerProcess] = {}
@@ -210,6 +225,8 @@ class Supervisor(MultiService):
             _asked(Deferred.fromCoroutine(self._admin.gather.repeat(worker)))
         if self._checker is None:
             self._choose_checker()
+        if not self.all_ready.called and len(self.ready_workers()) >= self._config.gateway.workers:
+            self.all_ready.callback(None)
 
     def _choose_checker(self) -> None:
         """The peers are checked once for all workers."""
@@ -384,6 +401,7 @@ class Supervisor(MultiService):
         self._doors.start()
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._asked_to_reload))
         signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self._reopen))
+        signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(self._asked_to_upgrade))
         self._reactor.callWhenRunning(self._begin)
 
     def _begin(self) -> None:
@@ -405,6 +423,16 @@ class Supervisor(MultiService):
     def _asked_to_reload(self) -> None:
         self._reopen()
         self.reload()
+
+    def _asked_to_upgrade(self) -> None:
+        if not self._draining:
+            self._upgrade(self.descriptors(), self._follow)
+
+    def _follow(self) -> None:
+        """Another process accepts connections now."""
+        if not self._draining:
+            self._draining = self._passed_on = True
+            self._reactor.stop()
 
     def _reopen(self) -> None:
         if self._lines is not None:
@@ -436,7 +464,7 @@ class Supervisor(MultiService):
             call.cancel()
         self._waiting.clear()
         for held in self._held:
-            self._close(held)
+            self._close(held, self._passed_on)
         self._held = []
         workers = self._processes()
         for worker in workers:
@@ -444,7 +472,7 @@ class Supervisor(MultiService):
         ended: Deferred[Any] = gatherResults([worker.ended for worker in workers])
         timer = self._reactor.callLater(self._config.gateway.drain_timeout + GRACE, self._kill, workers)
         ended.addCallback(lambda _: timer.cancel() if timer.active() else None)
-        ended.addBoth(lambda _: self._doors.close())
+        ended.addBoth(lambda _: self._doors.close(self._passed_on))
         ended.addBoth(lambda _: self._doors.drain(1.0))
         ended.addBoth(self._close_rest)
         return ended

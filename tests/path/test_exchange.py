@@ -9,7 +9,7 @@ import pytest
 from apigw.messages import Timeouts
 from apigw.stages.body_limit import BodyLimit
 from apigw.upstream.pool import PoolSettings
-from apigw.web.site import ChannelSettings
+from apigw.web.site import QUIET, ChannelSettings
 from tests.kit import Memory, Pipe
 
 GET = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -601,12 +601,14 @@ def test_a_bad_chunk_is_a_400_and_the_service_sees_a_reset() -> None:
 # -- the end ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_drain_ends_idle_connections_now_and_busy_ones_with_their_answer() -> None:
+def test_a_drain_ends_idle_connections_when_they_stay_so_and_busy_ones_with_their_answer() -> None:
     memory = Memory()
     idle = memory.client()
     busy, service = begin(memory)
     ended: list[None] = []
     memory.site.drain(10).addCallback(ended.append)
+    assert not idle.closed
+    memory.clock.advance(QUIET)
     assert idle.closed == "lost"
     assert not busy.closed
     service.feed(OK)
@@ -615,6 +617,18 @@ def test_a_drain_ends_idle_connections_now_and_busy_ones_with_their_answer() -> 
     assert body == b"hi"
     assert busy.closed == "lost"
     assert ended == [None]
+
+
+def test_a_request_that_was_on_its_way_when_a_drain_began_is_answered() -> None:
+    memory = Memory()
+    client, service = begin(memory)
+    service.feed(OK)
+    client.take()
+    memory.site.drain(10)
+    client.feed(GET)
+    service.feed(OK)
+    assert head_of(client.take())[1][b"connection"] == b"close"
+    assert client.closed == "lost"
 
 
 def test_a_drain_cuts_what_does_not_end() -> None:

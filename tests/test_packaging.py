@@ -149,6 +149,7 @@ def test_the_wheel_holds_the_package_and_the_plugin_and_nothing_else(wheel: Path
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
         metadata = archive.read(next(name for name in archive.namelist() if name.endswith("/METADATA")))
     package = {str(path.relative_to(ROOT)) for path in (ROOT / "apigw").rglob("*.py")}
+    package |= {str(path.relative_to(ROOT)) for path in (ROOT / "apigw/admin/dashboard").iterdir()}
     assert held == package | {"apigw/py.typed", "twisted/plugins/apigw_plugin.py"}
     assert b"\nRequires-Python: >=3.10\n" in metadata
     assert re.search(rb"\nRequires-Dist: twisted\[tls\]>=26\.10\n", metadata, re.IGNORECASE)

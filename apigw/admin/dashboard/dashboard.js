@@ -175,10 +175,10 @@ function traffic(history) {
   say($("#traffic-from"), `${span(width)} ago`);
   let ok = "", bad = "", line = "";
   history.forEach(([requests, failed, , p95], index) => {
-    const x = first + index, top = 100 - requests / high * 92, low = 100 - failed / high * 92;
+    const x = first + index, top = 100 - requests / high * 60, low = 100 - failed / high * 60;
     if (requests > failed) ok += `M${x} ${low.toFixed(1)}V${top.toFixed(1)}h.8V${low.toFixed(1)}z`;
     if (failed) bad += `M${x} 100V${low.toFixed(1)}h.8V100z`;
-    line += `${index ? "L" : "M"}${x + .4} ${(98 - p95 / slow * 90).toFixed(1)}`;
+    line += `${index ? "L" : "M"}${x + .4} ${(34 - p95 / slow * 30).toFixed(1)}`;
   });
   if (!svg.firstChild) svg.append(draw("path", { class: "ok" }), draw("path", { class: "bad" }), draw("path", { class: "p95" }));
   [ok, bad, line].forEach((path, index) => svg.children[index].setAttribute("d", path));

@@ -21,6 +21,7 @@ def version() -> str:
 RUN = [
     "attrs>=23.1",
     "cryptography>=44.0",
+    "h2>=4.3",  # it refuses what made servers reset streams (CVE-2025-8671)
     "prometheus-client>=0.20",
     "pyjwt[crypto]>=2.10",
     "pyopenssl>=24.3",

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from apigw.config import GatewayConfig
 from apigw.config.endpoints import ListenEndpoint
+from apigw.config.http2 import Http2Section
 from apigw.config.model import GatewaySection, ListenerSection
 from apigw.core import GatewayCore
 from apigw.http1.head import HeadLimits
@@ -22,6 +23,7 @@ from apigw.policy.forwarded import Forwarding
 from apigw.reload import CannotStart, Commit
 from apigw.routes import GatewayRoutes
 from apigw.sockets import Sockets
+from apigw.telemetry.http2 import Http2Counts
 from apigw.telemetry.tls import ListenerTls
 from apigw.transports import Yields, listen
 from apigw.web.entrance import certificates, entrance
@@ -51,6 +53,7 @@ class Door:
     site: Site
     factory: IProtocolFactory
     certificates: Certificates | None
+    http2: bool = False
     listening: socket.socket | None = None
     port: IListeningPort | None = None
 
@@ -110,7 +113,7 @@ class Doors:
         return Commit(partial(self._commit, doors, kept, before, config.gateway.drain_timeout), back)
 
     def _wanted(self, config: GatewayConfig, wiring: Wiring) -> Iterator[Door]:
-        settings = channel_settings(config.gateway)
+        settings = channel_settings(config.gateway, config.http2)
         trusted = config.gateway.trusted_proxies
         for listener in config.listeners:
             header = f"listener:{listener.name}"
@@ -122,7 +125,7 @@ class Doors:
             core, routes = _way(wiring, listener)
             site = Site(routes, core, settings, self._reactor, b"https" if listener.tls else b"http")
             factory = entrance(listener, shown, Forwarding(trusted), site)
-            yield Door(header, listener.endpoint, of, site, factory, shown)
+            yield Door(header, listener.endpoint, of, site, factory, shown, listener.speaks_http2)
         if config.admin is not None:
             core, routes = wiring.admin
             site = Site(routes, core, settings, self._reactor)
@@ -250,6 +253,10 @@ class Doors:
         """How many there are now."""
         return sum(site.connections for site in self._sites())
 
+    def http2(self) -> dict[str, Http2Counts]:
+        """What there has been of HTTP/2, by listener."""
+        return {door.header.partition(":")[2]: door.site.http2 for door in self.all if door.http2}
+
     def descriptors(self) -> dict[str, list[int]]:
         """Of the sockets that are listened on, by their endpoints' texts."""
         found: dict[str, list[int]] = {}
@@ -262,13 +269,14 @@ class Doors:
         return [*(door.site for door in self.all), *self._ending]
 
 
-def channel_settings(gateway: GatewaySection) -> ChannelSettings:
+def channel_settings(gateway: GatewaySection, http2: Http2Section) -> ChannelSettings:
     return ChannelSettings(
         HeadLimits(size=gateway.max_header_size, line=min(8192, gateway.max_header_size)),
         gateway.header_timeout,
         gateway.body_idle_timeout,
         gateway.keepalive_timeout,
         gateway.write_idle_timeout,
+        http2.limits,
     )
 
 

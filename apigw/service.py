@@ -28,6 +28,7 @@ from apigw.loop import lean
 from apigw.policy.token_counts import TokenCounts
 from apigw.reload import CannotStart, Commit, Reload, Source, in_turns
 from apigw.sockets import Sockets
+from apigw.telemetry.http2 import Http2Metrics
 from apigw.telemetry.levels import LogLevels
 from apigw.telemetry.lines import LineWriter, target
 from apigw.telemetry.metrics import GatewayMetrics
@@ -131,6 +132,7 @@ class Gateway(MultiService):
         registry.register(self._reloads)
         registry.register(TokenMetrics(self._token_counts))
         registry.register(TlsMetrics(self._doors.tls, time))
+        registry.register(Http2Metrics(self._doors.http2))
         return GatewayMetrics(registry, __version__, lambda: self._wiring.states(), self._reactor, monotonic)
 
     def _build_live(self, metrics: GatewayMetrics) -> Live:

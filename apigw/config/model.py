@@ -22,6 +22,7 @@ from apigw.config.discovering import DiscoverySection
 from apigw.config.endpoints import ENDPOINT, ListenEndpoint, parse_endpoint, parse_port
 from apigw.config.fallback import ServiceFallback
 from apigw.config.files import CA_FILE, CERTIFICATE_FILE, LOG
+from apigw.config.http2 import Http2Section
 from apigw.config.kind import choice, list_of
 from apigw.config.limiting import (
     IDEMPOTENCY,
@@ -230,6 +231,14 @@ class ListenerSection:
         " those of others may not.",
     )
 
+    http2: bool | None = option(
+        SWITCH,
+        default=None,
+        unset="as `tls`",
+        example="yes",
+        help="Speak HTTP/2 here too. Without TLS that is for clients that know of it beforehand (h2c).",
+    )
+
     redirect: int | None = option(
         REDIRECT,
         default=None,
@@ -237,6 +246,10 @@ class ListenerSection:
         example="https",
         help="Serve nothing here, but tell clients to ask the same of https (308).",
     )
+
+    @property
+    def speaks_http2(self) -> bool:
+        return self.tls if self.http2 is None else self.http2
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """:return: keys and messages."""
@@ -784,6 +797,7 @@ class GatewayConfig:
 
     gateway: GatewaySection = section("gateway", GatewaySection)
     listeners: tuple[ListenerSection, ...] = sections("listener", ListenerSection, "public")
+    http2: Http2Section = section("http2", Http2Section)
     hosts: tuple[HostSection, ...] = sections("host", HostSection, "secure.example.com")
     admin: AdminSection | None = optional_section("admin", AdminSection)
     services: tuple[ServiceSection, ...] = sections("service", ServiceSection, "user")

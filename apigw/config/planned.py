@@ -6,7 +6,6 @@ ignored could leave a door open. A feature lands by removing its rows here and d
 from __future__ import annotations
 
 PLANNED: dict[str, tuple[str, ...]] = {
-    "listener": ("http2",),
     "route": (
         "version",
         "split",

@@ -5,7 +5,6 @@ One HTTP/1.1 connection of a client: reads requests strictly, one after the othe
 from __future__ import annotations
 
 import socket
-import sys
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from apigw.messages import ClientAddress, Exchange, Fields, Request, Response
 from apigw.policy.client_auth import ClientTls
 from apigw.streams import shutting_down
 from apigw.web.pump import Pump
+from apigw.web.taken import taken
 from apigw.web.tunnel import Tunnel, UpgradeOutlet
 
 if TYPE_CHECKING:
@@ -47,9 +47,6 @@ LOOK_FIRST, LOOK_LAST = 0.01, 0.5
 
 CLOSE_WAIT = 8
 """What Linux says of a connection whose other end has shut its sending side (include/net/tcp_states.h)."""
-
-BYTES_ACKED = 120
-"""Where Linux tells how many bytes have been acknowledged (include/uapi/linux/tcp.h: tcp_info.tcpi_bytes_acked)."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -565,7 +562,7 @@ class Channel(Protocol):
         of it looks whether that is more by now.
         """
         half = self._settings.write_idle_timeout / 2.0
-        before, self._taken = self._taken, _taken(getattr(self.transport, "socket", None))
+        before, self._taken = self._taken, taken(getattr(self.transport, "socket", None))
         if before >= 0 and self._taken < before + MIN_BODY_RATE * half:
             return False
         self._deadline.set(self._site.seconds() + half)
@@ -592,14 +589,6 @@ class Channel(Protocol):
     def _drop(self) -> None:
         if self.transport is not None and not self._gone:
             self.transport.abortConnection()
-
-
-def _taken(handle: socket.socket | None) -> int:
-    """Bytes that the other end has said it has; always 0 where the system doesn't tell."""
-    if handle is None or handle.family == socket.AF_UNIX or not hasattr(socket, "TCP_INFO"):
-        return 0
-    told = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, BYTES_ACKED + 8)
-    return int.from_bytes(told[BYTES_ACKED:], sys.byteorder)
 
 
 def _shut(handle: socket.socket) -> bool:

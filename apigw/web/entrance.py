@@ -28,7 +28,8 @@ def certificates(listener: ListenerSection, hosts: Iterable[HostSection]) -> Cer
     from apigw.web.tls import Certificates  # takes 60 ms
 
     auths = ClientAuths(ClientAuth(listener.client_auth, listener.client_ca), host_auths(hosts))
-    return Certificates(listener.name, listener.certificates, auths)
+    protocols = (b"h2", b"http/1.1") if listener.speaks_http2 else (b"http/1.1",)
+    return Certificates(listener.name, listener.certificates, auths, protocols)
 
 
 def host_auths(hosts: Iterable[HostSection]) -> dict[str, ClientAuth]:
@@ -49,6 +50,10 @@ def entrance(
         from apigw.web.handshake import TlsFactory
 
         factory = TlsFactory(site, certificates, listener.handshake_timeout)
+    elif listener.speaks_http2:
+        from apigw.web.h2c import PriorKnowledge
+
+        factory = PriorKnowledge(site)
     if listener.proxy_protocol:
         factory = ProxiedFactory(site, factory, trusted, listener.handshake_timeout)
     return factory

@@ -15,6 +15,8 @@ from zope.interface import implementer
 from apigw.policy.client_auth import ClientAuth, ClientCertificate, ClientTls
 
 if TYPE_CHECKING:
+    from apigw.web.channel import Channel
+    from apigw.web.h2 import Http2Connection
     from apigw.web.site import Site
     from apigw.web.tls import Certificates
 
@@ -99,11 +101,19 @@ class Handshake(Protocol):
             self.drop()
             return
         self._certificates.handshakes["done"] += 1
-        channel = self._site.buildProtocol(self._address)
+        channel = self._channel(self.transport.getHandle().get_alpn_proto_negotiated())
         channel.tls = ClientTls(self._certificates.auths, auth, certificate)
         self.transport.wrappedProtocol = channel
         channel.makeConnection(self.transport)
         self._site.closed(self)
+
+    def _channel(self, chosen: bytes) -> Channel | Http2Connection:
+        """:param chosen: by ALPN."""
+        if chosen == b"h2":
+            from apigw.web.h2 import Http2Connection  # takes 40 ms
+
+            return Http2Connection(self._site)
+        return self._site.buildProtocol(self._address)
 
     @staticmethod
     def _certificate(connection: Any) -> ClientCertificate | None:

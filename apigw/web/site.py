@@ -13,7 +13,9 @@ from twisted.internet.protocol import ServerFactory
 
 from apigw.core import GatewayCore
 from apigw.http1.head import HeadLimits
+from apigw.policy.http2 import Http2Limits
 from apigw.routes import GatewayRoutes
+from apigw.telemetry.http2 import Http2Counts
 from apigw.web.channel import Channel
 
 QUIET = 0.5
@@ -34,6 +36,7 @@ class ChannelSettings:
     body_idle_timeout: float = 30.0
     keepalive_timeout: float = 60.0
     write_idle_timeout: float = 60.0
+    http2: Http2Limits = field(factory=Http2Limits)
 
     @property
     def timer_period(self) -> float:
@@ -60,6 +63,7 @@ class Site(ServerFactory):
     :param scheme: ``http`` or ``https``, as clients see this listener.
 
     :ivar draining: the gateway is about to stop; each answer is its connection's last.
+    :ivar http2: what there has been of that.
     """
 
     noisy = False
@@ -80,6 +84,7 @@ class Site(ServerFactory):
         self.scheme = scheme
         self.seconds = seconds
         self.draining = False
+        self.http2 = Http2Counts()
         self._channels: set[Connection] = set()
         self._drained: Deferred[None] | None = None
 

@@ -93,10 +93,10 @@ class Gather:
         kind = field_value(request.fields, b"content-type")
         asking = (request.method, request.path + request.query, kind, body)
         told = await self._ask(asking)
-        if not told:
-            raise UpstreamUnavailable("No worker answers.", retry_after=1.0)
         if exchange.request.path == b"/metrics" and all(one.status == 200 for one in told):
             return self._metrics(told)
+        if not told:
+            raise UpstreamUnavailable("No worker answers.", retry_after=1.0)
         if request.method not in READ and any(one.status < 300 for one in told):
             self._remember(asking)
         return self._together(exchange, told)

@@ -16,11 +16,14 @@ LEAST = ("apigw_upstream_peer_healthy", "apigw_tls_")
 
 ADDED = ("counter", "histogram", "summary")
 
-SUMS = frozenset({"active", "busy", "idle", "waiting", "opened", "ejections"})
+SUMS = frozenset({"active", "busy", "idle", "waiting", "opened", "ejections", "queued", "trips"})
 """Keys of views whose numbers are added; ``transitions``, ``failures`` and the like are added whole."""
 
-COUNTS = frozenset({"transitions", "failures", "made", "declined", "retries"})
+COUNTS = frozenset({"transitions", "failures", "retries", "retries_declined", "queue_refused"})
 """Keys of views that hold numbers by name, all to be added."""
+
+IDENTITY = ("service", "name", "peer")
+"""What things in lists are told apart by."""
 
 WORST = ("closed", "half_open", "open", "forced_closed", "forced_open")
 """Breakers, from good to bad."""
@@ -133,7 +136,7 @@ def merge(values: Sequence[Any], key: str = "") -> Any:
 
     :param key: under which they stand.
 
-    Objects are brought together key by key, lists of things with names by name; numbers under :data:`SUMS` are added;
+    Objects are brought together key by key, lists of things by their names; numbers under :data:`SUMS` are added;
     of states the worst counts, and of what is true or not whether it is so for some worker. Of all else the first.
     """
     first = values[0]
@@ -172,10 +175,10 @@ def _counts(values: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _lists(values: Sequence[Sequence[Any]]) -> list[Any]:
-    if not all(isinstance(one, dict) and "name" in one for value in values for one in value):
+    if not all(isinstance(one, dict) and ("name" in one or "peer" in one) for value in values for one in value):
         return list(values[0])
-    named: dict[str, list[Any]] = {}
+    known: dict[tuple[Any, ...], list[Any]] = {}
     for value in values:
         for one in value:
-            named.setdefault(one["name"], []).append(one)
-    return [merge(ones) for ones in named.values()]
+            known.setdefault(tuple(map(one.get, IDENTITY)), []).append(one)
+    return [merge(ones) for ones in known.values()]

@@ -398,6 +398,8 @@ class Supervisor(MultiService):
         self._directory = tempfile.mkdtemp(prefix="apigw-")
         if self._lines is not None:
             self._lines.start()
+        for held in self._held:
+            self._listens(held)
         self._doors.start()
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._asked_to_reload))
         signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self._reopen))
@@ -407,8 +409,6 @@ class Supervisor(MultiService):
     def _begin(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _: self._reactor.callFromThread(self._asked_to_stop, number))
-        for held in self._held:
-            self._listens(held)
         self._resize()
         self._pings.start(PING_EVERY, now=False)
 

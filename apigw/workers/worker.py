@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from attrs import evolve
@@ -18,6 +20,7 @@ from apigw.config.loader import Steps
 from apigw.reload import Commit, Source
 from apigw.service import Gateway
 from apigw.sockets import Sockets
+from apigw.state.shared import SharedMemory
 from apigw.workers import commands
 from apigw.workers.control import Control
 from apigw.workers.passing import Start
@@ -96,5 +99,10 @@ class Worker(Gateway):
         """There is no supervisor any more."""
         if not self._draining:
             self._log.warn("the supervisor is gone")
+            if self._start.admin:
+                rmtree(Path(self._start.admin).parent, ignore_errors=True)
+            memory = SharedMemory.passed(os.environ)
+            if memory is not None:
+                rmtree(memory.directory, ignore_errors=True)
             self._draining = True
             self._reactor.stop()

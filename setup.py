@@ -37,6 +37,7 @@ TEST = [
     *COMPRESSION,
     "h11>=0.16",
     "httptools>=0.6.4",
+    "httpx[http2]>=0.28",
     "hypothesis>=6.100",
     "pytest>=8.3",
     "pytest-twisted>=1.14,<1.15",  # tests/reactor_checks.py replaces one of its functions

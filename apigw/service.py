@@ -123,7 +123,7 @@ class Gateway(MultiService):
         if where == "off":
             return None
         try:
-            return LineWriter(target(where), self._reactor)
+            return LineWriter(target(where, self.yields is not None), self._reactor)
         except OSError as failed:
             raise _no_log(where, failed) from None
 
@@ -199,7 +199,7 @@ class Gateway(MultiService):
         turned = None
         if where not in (self._log_to, "off"):
             try:
-                turned = target(where)
+                turned = target(where, self.yields is not None)
             except OSError as failed:
                 raise _no_log(where, failed) from None
         if lines is None and turned is not None:

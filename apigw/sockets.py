@@ -9,11 +9,11 @@ import socket
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from twisted.internet.endpoints import serverFromString
 
 from apigw.config.endpoints import ListenEndpoint
-
-FIRST = 3
-"""The first descriptor that systemd passes (sd_listen_fds(3))."""
 
 PASSED = "APIGW_SOCKETS"
 """Variable with the sockets that a process of the gateway passes to another: JSON, endpoints and their descriptors."""
@@ -28,14 +28,6 @@ class Sockets:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._passed: dict[str, list[int]] = json.loads(environ.get(PASSED, "{}"))
-        self._given: dict[int | str, int] = {}
-        if environ.get("LISTEN_PID") == str(os.getpid()):
-            names = environ.get("LISTEN_FDNAMES", "").split(":")
-            for number in range(int(environ.get("LISTEN_FDS", "0"))):
-                self._given[number] = FIRST + number
-                os.set_inheritable(FIRST + number, False)
-                if number < len(names) and names[number]:
-                    self._given.setdefault(names[number], FIRST + number)
         for descriptors in self._passed.values():
             for descriptor in descriptors:
                 os.set_inheritable(descriptor, False)
@@ -52,10 +44,7 @@ class Sockets:
         if passed:
             return _ready(socket.socket(fileno=passed.pop(0)))
         if where.family == "systemd":
-            descriptor = self._given.get(where.inherited)
-            if descriptor is None:
-                raise ValueError(f"systemd has passed no socket {where.inherited!r}, see Sockets= of the service")
-            return _ready(socket.socket(fileno=os.dup(descriptor)))
+            return _ready(socket.socket(fileno=os.dup(_given(where))))
         return _bound(where)
 
     def close(self) -> None:
@@ -69,6 +58,18 @@ class Sockets:
 def passing(sockets: Mapping[str, list[int]]) -> str:
     """What :data:`PASSED` must be for a process that inherits these descriptors, by the endpoints' texts."""
     return json.dumps(dict(sockets))
+
+
+def _given(where: ListenEndpoint) -> int:
+    """
+    The descriptor of a socket of systemd. Twisted has taken the variables that tell (sd_listen_fds(3)) when it was
+    loaded, so it is asked.
+    """
+    try:
+        endpoint: Any = serverFromString(None, where.text)
+    except LookupError:
+        raise ValueError(f"systemd has passed no socket {where.inherited!r}, see Sockets= of the service") from None
+    return int(endpoint.fileno)
 
 
 def _ready(taken: socket.socket) -> socket.socket:

@@ -8,12 +8,14 @@ memory has a bound and requests don't wait for their log.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import syslog
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from select import PIPE_BUF
 from threading import Thread
 from typing import Protocol
 
@@ -49,12 +51,14 @@ class Target(Protocol):
 class FileTarget:
     """
     :param path: a file to append to, created with mode 0640; ``-`` for standard output.
+    :param shared: other processes write there too: to a pipe, of which they could come in between, go whole lines.
     :raises OSError: it can't be opened.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, shared: bool = False) -> None:
         self._path = path
         self._fd = self._open()
+        self._pipe = shared and stat.S_ISFIFO(os.fstat(self._fd).st_mode)
 
     def _open(self) -> int:
         if self._path == "-":
@@ -62,6 +66,16 @@ class FileTarget:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
     def write(self, data: bytes) -> None:
+        if not self._pipe or len(data) <= PIPE_BUF:
+            self._write(data)
+            return
+        begin = 0
+        while begin < len(data):
+            end = data.rfind(b"\n", begin, begin + PIPE_BUF) + 1 or data.find(b"\n", begin) + 1 or len(data)
+            self._write(data[begin:end])
+            begin = end
+
+    def _write(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(self._fd, view) :]
@@ -94,14 +108,15 @@ class SyslogTarget:
         syslog.closelog()
 
 
-def target(where: str) -> Target:
+def target(where: str, shared: bool = False) -> Target:
     """
     :param where: ``-``, ``syslog`` or a path.
+    :param shared: see :class:`FileTarget`.
     :raises OSError: the file can't be opened; its directory must exist.
     """
     if where == "syslog":
         return SyslogTarget()
-    return FileTarget(where if where == "-" else str(Path(where)))
+    return FileTarget(where if where == "-" else str(Path(where)), shared)
 
 
 class LineWriter:

@@ -131,7 +131,7 @@ class Supervisor(MultiService):
         registry.register(self._counts)
         where = config.gateway.access_log
         try:
-            self._lines = None if where == "off" else LineWriter(target(where), reactor)
+            self._lines = None if where == "off" else LineWriter(target(where, shared=True), reactor)
         except OSError as failed:
             raise CannotStart(f"[gateway] access_log: can't open {where}: {failed.strerror}") from None
         self._admin = AdminWiring(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from threading import Event, Lock, Thread
+from time import monotonic
 
+from tests.wire.gateway import BOUND
 from tests.wire.sockets import Cut, Wire, connect
 
 
@@ -33,8 +35,9 @@ class Load:
 
     def more(self, requests: int) -> None:
         """Wait for so many to end from now on."""
-        until = self.count() + requests
+        until, end = self.count() + requests, monotonic() + BOUND
         while self.count() < until:
+            assert monotonic() < end, f"no {requests} answers: {self.seen}"
             self._stop.wait(0.002)
 
     def _note(self, what: str) -> None:

@@ -1,0 +1,185 @@
+"""Another process takes over the sockets, or systemd holds them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.wire.gateway import BOUND, TWISTD, environment
+from tests.wire.load import Load
+from tests.wire.sockets import Service, connect
+from tests.wire.test_workers import refused, until
+
+INI = """\
+[gateway]
+workers = {workers}
+access_log = off
+drain_timeout = 5s
+[listener:public]
+endpoint = tcp:{port}:interface=127.0.0.1
+[listener:local]
+endpoint = unix:{directory}/gw.sock
+[service:own]
+urls = http://127.0.0.1:{service}
+[route:own]
+path = /own
+service = own
+"""
+
+
+class Running:
+    """A gateway whose processes follow each other. :ivar port: of its public listener."""
+
+    def __init__(self, directory: Path, workers: int, service: int) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        self.directory = directory
+        self._pid_file = directory / "gw.pid"
+        self._values = {"directory": directory, "port": self.port, "service": service}
+        self.write(workers)
+        self.process = subprocess.Popen(
+            [TWISTD, "-n", "--pidfile=gw.pid", "--logfile=gw.log", "apigw", "--config", "gw.ini"],
+            cwd=directory,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+        )
+        until(lambda: not refused(self.port))
+
+    def write(self, workers: int, more: str = "") -> None:
+        text = INI.format(workers=workers, **self._values)
+        (self.directory / "gw.ini").write_text(text + more, encoding="utf-8")
+
+    @property
+    def log(self) -> str:
+        return (self.directory / "gw.log").read_text("utf-8")
+
+    @property
+    def pid(self) -> int:
+        """Of whoever is in charge; 0 for nobody."""
+        try:
+            return int(self._pid_file.read_text("ascii"))
+        except (OSError, ValueError):
+            return 0
+
+    def upgrade(self) -> None:
+        """Returns when the process before has ended."""
+        before = self.pid
+        os.kill(before, signal.SIGUSR2)
+        until(lambda: self.pid not in (0, before))
+
+    def stop(self) -> None:
+        if self.pid:
+            os.kill(self.pid, signal.SIGTERM)
+        until(lambda: self.pid == 0)
+        self.process.wait(BOUND)
+
+
+@pytest.fixture(params=[1, 2])
+def running(request: pytest.FixtureRequest, directory: Path, own_service: Service) -> Iterator[Running]:
+    running = Running(directory, request.param, own_service.port)
+    yield running
+    running.stop()
+    assert "Traceback" not in running.log
+
+
+def test_no_request_fails_while_processes_follow_each_other(running: Running) -> None:
+    with Load(running.port) as load:
+        load.more(50)
+        first = running.pid
+        for _ in range(2):
+            running.upgrade()
+            load.more(50)
+    assert set(load.seen) == {"200"}
+    assert running.process.wait(BOUND) == 0
+    assert running.pid != first
+    with socket.socket(socket.AF_UNIX) as local:
+        local.connect(str(running.directory / "gw.sock"))
+
+
+def test_a_request_under_way_is_answered_by_the_process_that_began_it(running: Running, own_service: Service) -> None:
+    before = running.pid
+    wire = connect(running.port)
+    wire.send(b"GET /own HTTP/1.1\r\nHost: h\r\n\r\n")
+    there = own_service.accept()
+    there.request()
+    os.kill(before, signal.SIGUSR2)
+    until(lambda: "has taken over" in running.log)
+    after = connect(running.port)
+    after.send(b"GET /version HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert after.answer().status == 200
+    there.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    answer = wire.answer()
+    assert (answer.status, answer.one(b"connection")) == (200, b"close")
+    wire.close()
+    after.close()
+    until(lambda: running.pid not in (0, before))
+
+
+def test_a_successor_that_cant_start_changes_nothing(running: Running) -> None:
+    before = running.pid
+    running.write(1, "[rubbish]\n")
+    os.kill(before, signal.SIGUSR2)
+    until(lambda: "not upgraded" in running.log)
+    assert running.pid == before
+    wire = connect(running.port)
+    wire.send(b"GET /version HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert wire.answer().status == 200
+    wire.close()
+
+
+def test_the_number_of_workers_changes_by_an_upgrade(running: Running) -> None:
+    with Load(running.port, clients=4) as load:
+        for workers in (3, 1):
+            running.write(workers)
+            running.upgrade()
+            load.more(20)
+    assert set(load.seen) == {"200"}
+
+
+LAUNCHER = """\
+import os, sys
+os.environ["LISTEN_PID"] = str(os.getpid())
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""What systemd does: it knows the number of the process before the program runs."""
+
+
+@pytest.mark.parametrize("endpoint", ["systemd:domain=INET:index=0", "systemd:domain=INET:name=public"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sockets_of_systemd_outlive_the_process(directory: Path, endpoint: str, workers: int) -> None:
+    text = f"[gateway]\nworkers = {workers}\naccess_log = off\n[listener:public]\nendpoint = {endpoint}\n"
+    (directory / "gw.ini").write_text(text, encoding="utf-8")
+    command = [sys.executable, "-c", LAUNCHER, str(TWISTD), "-n", "--pidfile=", "apigw", "--config", "gw.ini"]
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
+        port = listening.getsockname()[1]
+
+        def start() -> subprocess.Popen[bytes]:
+            # The socket is number 3, as of systemd; the shell's redirection puts it there.
+            shell = f'exec "$@" 3<&{listening.fileno()}'
+            return subprocess.Popen(
+                ["bash", "-c", shell, "-", *command],
+                cwd=directory,
+                env=environment({"LISTEN_FDS": "1", "LISTEN_FDNAMES": "public"}),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[listening.fileno()],
+            )
+
+        with Load(port, clients=4) as load:
+            first = start()
+            load.more(50)
+            first.terminate()
+            assert first.wait(BOUND) == 0
+            second = start()
+            load.more(50)
+        second.terminate()
+        assert second.wait(BOUND) == 0
+    assert set(load.seen) == {"200"}

@@ -38,7 +38,9 @@ from apigw.policy.http2 import (
     ENHANCE_YOUR_CALM,
     FRAME_SIZE,
     GOAWAY,
+    HEAD,
     NO_ERROR,
+    PING,
     REFUSED_STREAM,
     Excess,
     FrameGuard,
@@ -85,6 +87,7 @@ class Http2Connection(Protocol):
 
     :ivar tls: what the handshake has told of the client; set before it is connected.
     :ivar full: much of what was written is still here.
+    :ivar faults: of the client since the last frame, by which streams came to an end.
     """
 
     transport: Any
@@ -119,7 +122,7 @@ class Http2Connection(Protocol):
         self._draining = False
         self._drained_at = inf
         self._last = LAST_STREAM
-        self._faults = 0
+        self.faults = 0
         self._taken = -1
 
     # -- the connection ------------------------------------------------------------------------------------------------
@@ -190,6 +193,7 @@ class Http2Connection(Protocol):
 
     def drop(self) -> None:
         """The gateway stops: end now, whatever is under way."""
+        self._ending = True
         for stream in list(self._streams.values()):
             stream.gone(ShuttingDown())
         self._drop()
@@ -200,10 +204,11 @@ class Http2Connection(Protocol):
         if self._ending or self._gone:
             return
         guard = self._guard
-        awaited = guard.awaits_head
+        began = not guard.awaits_head
         self._busy = True
         try:
             for kind, frame in guard.feed(data):
+                began = True
                 self._read(kind, frame)
                 if self._ending or self._gone:
                     return
@@ -215,7 +220,7 @@ class Http2Connection(Protocol):
             return
         finally:
             self._busy = False
-        if not awaited and guard.awaits_head:
+        if began and guard.awaits_head:
             self._since = self.site.seconds()
         number, partial = guard.partial_data
         if number in self._streams:
@@ -229,7 +234,7 @@ class Http2Connection(Protocol):
             self._draining = True
             self._last = 0
             return
-        if len(frame) > 9 and frame[9:] == ANOTHER_ROUND and self._draining:
+        if kind == PING and frame[HEAD:] == ANOTHER_ROUND and self._draining:
             self._refuse_more()
         machine = self._machine
         self._write_out()
@@ -241,7 +246,7 @@ class Http2Connection(Protocol):
             self._write(answers)
         for event in events:
             self._take(event)
-        faults, self._faults = self._faults, 0
+        faults, self.faults = self.faults, 0
         for _ in range(faults):
             self._guard.resets.spend(self.site.seconds())
 
@@ -321,7 +326,7 @@ class Http2Connection(Protocol):
         """
         if self._closed():
             return
-        self._faults += fault
+        self.faults += fault
         try:
             self._machine.reset_stream(number, code)
         except (StreamClosedError, NoSuchStreamError):

@@ -221,6 +221,9 @@ class Http2Stream:
             self._want()
         else:
             body.deliverBody(self)
+            if self._source_paused and self._source is not None:
+                # To begin with a body is to resume it, whatever was said while it was handed over.
+                self._source.pauseProducing()
 
     def upgrading(self) -> Http2Stream:
         """As :class:`~apigw.messages.Outlet` has it; nothing is upgraded in HTTP/2."""
@@ -367,11 +370,13 @@ class Http2Stream:
         assert exchange is not None
         self._stop()
         body, self._body = self._body, None
-        if complete and self._malformed:
-            self._connection.reset(self.number, PROTOCOL_ERROR, True)
-        elif complete and not self.ended:
+        if complete and not self.ended:
             # RFC 9113 section 8.1: the rest of the request isn't wanted.
-            self._connection.reset(self.number, NO_ERROR, isinstance(exchange.error, ClientError))
+            code = PROTOCOL_ERROR if self._malformed else NO_ERROR
+            self._connection.reset(self.number, code, isinstance(exchange.error, ClientError))
+        elif complete and self._malformed:
+            # The answer has closed the stream already (section 8.1.1).
+            self._connection.faults += 1
         if body is not None:
             body.on_failure = None
             body.fail(ClientDisconnected())

@@ -1,0 +1,486 @@
+"""Connections of HTTP/2 in memory, under a clock: what takes time, what is paused, and what ends how."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import evolve
+from hyperframe.frame import DataFrame, GoAwayFrame, PingFrame, SettingsFrame, WindowUpdateFrame
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apigw.policy.http2 import Http2Limits
+from apigw.stages.events import EventStreams
+from apigw.streams import Streams
+from apigw.web.h2 import DRAIN_ROUND, GOODBYE, Http2Connection
+from apigw.web.site import ChannelSettings
+from tests.kit import Memory, Pipe
+from tests.wire.frames import LARGEST, PREFACE, Http2Wire, pseudo
+from tests.wire.sockets import Cut
+
+SETTINGS = ChannelSettings(
+    header_timeout=1.0, body_idle_timeout=2.0, keepalive_timeout=3.0, write_idle_timeout=4.0, http2=Http2Limits()
+)
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class PipeWire:
+    """The end of a pipe that a client holds."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self.pipe = pipe
+        self._read = b""
+
+    def send(self, data: bytes) -> None:
+        if not self.pipe.closed:
+            self.pipe.feed(data)
+
+    def exactly(self, size: int) -> bytes:
+        self._read += self.pipe.take()
+        if len(self._read) < size:
+            raise Cut("that was all")
+        data, self._read = self._read[:size], self._read[size:]
+        return data
+
+
+class Talk:
+    """A client of a gateway in memory."""
+
+    def __init__(self, memory: Memory | None = None, window: int = LARGEST) -> None:
+        self.memory = memory or Memory(settings=SETTINGS)
+        self.clock = self.memory.clock
+        self.pipe = Pipe(Http2Connection(self.memory.site))
+        self.wire = Http2Wire(PipeWire(self.pipe), window)  # type: ignore[arg-type]
+
+    def read(self) -> Http2Wire:
+        """All that has come."""
+        try:
+            while True:
+                self.wire.read()
+        except Cut:
+            return self.wire
+
+    def ask(self, *arguments: Any, **options: Any) -> tuple[int, Pipe]:
+        """:return: the stream, and the service's connection of that request."""
+        number = self.wire.ask(*arguments, **options)
+        return number, next(dial for dial in self.memory.dials if dial.written.startswith((b"GET", b"POST", b"HEAD")))
+
+    def posts(self, **options: Any) -> tuple[int, Pipe]:
+        """Begin a request whose body is to come."""
+        number, service = self.ask(b"/a", method=b"POST", body=b"", **options)
+        assert service.take().endswith(b"\r\n\r\n")
+        return number, service
+
+
+def data(number: int, size: int) -> DataFrame:
+    return DataFrame(number, bytes(size))
+
+
+# -- bodies of requests ------------------------------------------------------------------------------------------------
+
+
+def test_what_the_service_does_not_take_is_not_asked_for():
+    talk = Talk()
+    number, service = talk.posts()
+    service.producer.pauseProducing()
+    for _ in range(4):
+        talk.wire.send(data(number, 16384))
+    assert [frame for frame in talk.read().others if isinstance(frame, WindowUpdateFrame)][1:] == []
+    talk.clock.advance(60.0)
+    service.producer.resumeProducing()
+    [update] = [frame for frame in talk.read().others if isinstance(frame, WindowUpdateFrame)][1:]
+    assert (update.stream_id, update.window_increment) == (number, 65536)
+    talk.wire.body(number, b"", True)
+    service.feed(OK)
+    assert talk.read().answers[number].body == b"ok"
+
+
+def test_a_window_that_is_not_kept_ends_the_connection():
+    talk = Talk()
+    number, service = talk.posts()
+    service.producer.pauseProducing()
+    for _ in range(5):
+        talk.wire.send(data(number, 16384))
+    [goaway] = talk.read().goaways
+    assert goaway.error_code == 3
+    assert service.closed == "aborted"
+
+
+def test_streams_share_the_window_of_the_connection_and_give_it_back():
+    limits = Http2Limits(connection_window=131072)
+    talk = Talk(Memory(settings=evolve(SETTINGS, http2=limits)))
+    for _ in range(5):
+        number, service = talk.posts()
+        service.producer.pauseProducing()
+        for _ in range(4):
+            talk.wire.send(data(number, 16384))
+        talk.wire.reset(number)
+        assert service.closed
+    assert talk.read().goaways == []
+
+
+def test_a_body_that_stalls_is_answered_408_and_others_go_on():
+    talk = Talk()
+    slow, _ = talk.posts()
+    number, service = talk.ask()
+    talk.wire.body(slow, b"some")
+    talk.clock.advance(1.9)
+    assert talk.read().answers[slow].heads == []
+    talk.clock.advance(0.2)
+    assert talk.read().answers[slow].status == 408
+    assert (talk.wire.answers[slow].reset, talk.wire.goaways) == (0, [])
+    service.feed(OK)
+    assert talk.read().answers[number].body == b"ok"
+
+
+def test_a_frame_that_drips_in_is_no_stall():
+    talk = Talk()
+    number, service = talk.posts()
+    frame = data(number, 16000).serialize()
+    for at in range(0, 16000, 1000):
+        talk.clock.advance(1.5)
+        talk.wire.wire.send(frame[at : at + 1000])
+    talk.wire.wire.send(frame[16000:])
+    assert talk.read().answers[number].heads == []
+    assert service.take().endswith(bytes(16000) + b"\r\n")
+
+
+def test_a_frame_that_drips_in_too_slowly_is_one():
+    talk = Talk()
+    number, _ = talk.posts()
+    frame = data(number, 16000).serialize()
+    for at in range(0, 100, 10):
+        talk.clock.advance(1.0)
+        talk.wire.wire.send(frame[at : at + 10])
+    assert talk.read().answers[number].status == 408
+
+
+def test_time_does_not_run_before_a_client_was_told_to_continue():
+    talk = Talk()
+    number = talk.wire.ask(b"/a", (b"expect", b"100-continue"), method=b"POST", body=b"")
+    [service] = talk.memory.dials
+    talk.clock.advance(10.0)
+    service.feed(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert talk.read().answers[number].statuses == [100]
+    talk.clock.advance(2.1)
+    assert talk.read().answers[number].status == 408
+
+
+@pytest.mark.parametrize("ends", ["data", "trailers"])
+def test_a_body_has_the_length_that_was_told(ends):
+    talk = Talk()
+    number, service = talk.ask(b"/a", (b"content-length", b"10"), method=b"POST", body=b"")
+    if ends == "data":
+        talk.wire.body(number, b"short", True)
+        assert talk.read().goaways[0].error_code == 1
+    else:
+        talk.wire.body(number, b"short")
+        talk.wire.trailers(number, [(b"x", b"y")])
+        answer = talk.read().answers[number]
+        assert (answer.status, answer.ended) == (400, True)
+    assert service.closed == "aborted"
+
+
+def test_a_body_that_was_told_and_is_not_there():
+    talk = Talk()
+    number = talk.wire.ask(b"/a", (b"content-length", b"10"))
+    answer = talk.read().answers[number]
+    assert (answer.status, answer.ended, talk.memory.dials) == (400, True, [])
+
+
+def test_an_empty_body_is_told_of():
+    talk = Talk()
+    _, service = talk.ask(b"/a", (b"content-length", b"0"), method=b"POST")
+    assert b"Content-Length: 0\r\n" in service.take()
+
+
+def test_trailers_that_say_where_a_message_ends():
+    talk = Talk()
+    number, service = talk.posts()
+    talk.wire.trailers(number, [(b"content-length", b"1")])
+    answer = talk.read().answers[number]
+    assert (answer.status, answer.ended, service.closed) == (400, True, "aborted")
+
+
+def test_what_is_malformed_is_answered_and_reset_and_logged():
+    talk = Talk()
+    frame = talk.wire.head([*pseudo(), (b"connection", b"close")], False)
+    talk.wire.send(frame)
+    answer = talk.read().answers[frame.stream_id]
+    assert (answer.status, answer.ended, answer.reset) == (400, True, 1)
+    assert b"connection-field" in answer.body
+    [exchange] = talk.memory.done
+    assert exchange.complete
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+
+def test_who_takes_little_is_cut_and_the_service_too():
+    talk = Talk(window=10)
+    number, service = talk.ask()
+    service.take()
+    service.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + bytes(100000))
+    assert service.paused
+    talk.clock.advance(3.9)
+    assert talk.read().answers[number].reset is None
+    talk.clock.advance(0.2)
+    assert (talk.read().answers[number].reset, service.closed) == (8, "aborted")
+    [exchange] = talk.memory.done
+    assert (exchange.sent, exchange.complete) == (10, False)
+    assert talk.memory.site.http2.abuses == {"slow-stream": 1}
+
+
+def test_who_takes_enough_is_not_cut():
+    talk = Talk(window=1000)
+    number, service = talk.ask()
+    service.take()
+    service.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + bytes(100000))
+    for _ in range(10):
+        talk.clock.advance(3.0)
+        talk.wire.send(WindowUpdateFrame(number, window_increment=1000))
+    assert (talk.read().answers[number].reset, len(talk.wire.answers[number].body)) == (None, 11000)
+
+
+def test_a_service_goes_on_once_the_client_has_taken():
+    talk = Talk(window=0)
+    number, service = talk.ask()
+    service.take()
+    service.feed(CHUNKED + b"11000\r\n" + bytes(0x11000))
+    assert service.paused
+    talk.wire.send(WindowUpdateFrame(number, window_increment=0x10000))
+    assert not service.paused
+    service.feed(b"\r\n0\r\n\r\n")
+    talk.wire.send(WindowUpdateFrame(0, window_increment=0x10000))
+    talk.wire.send(WindowUpdateFrame(number, window_increment=0x10000))
+    answer = talk.read().answers[number]
+    assert (len(answer.body), answer.ended) == (0x11000, True)
+
+
+def test_nothing_is_read_from_a_client_that_is_full():
+    talk = Talk()
+    number, service = talk.ask()
+    service.take()
+    talk.pipe.protocol.pauseProducing()
+    assert talk.pipe.paused
+    service.feed(CHUNKED + b"1\r\na\r\n")
+    assert talk.read().answers[number].body == b""
+    talk.pipe.protocol.resumeProducing()
+    assert not talk.pipe.paused
+    assert talk.read().answers[number].body == b"a"
+
+
+def test_a_client_that_is_full_for_too_long_is_cut():
+    talk = Talk()
+    _, service = talk.ask()
+    talk.pipe.protocol.pauseProducing()
+    talk.clock.advance(2.1)
+    assert talk.pipe.closed == ""
+    talk.clock.advance(2.1)
+    assert (talk.pipe.closed, service.closed) == ("aborted", "aborted")
+
+
+def test_small_answers_may_be_acknowledged_each():
+    """As many clients do: a WINDOW_UPDATE for the stream and one for the connection after each frame."""
+    talk = Talk(window=65535)
+    number, service = talk.ask()
+    service.take()
+    service.feed(CHUNKED)
+    for _ in range(3000):
+        service.feed(b"1\r\na\r\n")
+        talk.wire.send(WindowUpdateFrame(number, window_increment=1), WindowUpdateFrame(0, window_increment=1))
+    assert len(talk.read().answers[number].body) == 3000
+    assert talk.wire.goaways == []
+
+
+def test_streams_take_turns():
+    talk = Talk(window=65535)
+    services = []
+    for _ in range(3):
+        _, service = talk.ask()
+        service.take()
+        services.append(service)
+    talk.pipe.protocol.pauseProducing()
+    for service in services:
+        service.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 40000\r\n\r\n" + bytes(40000))
+    talk.pipe.protocol.resumeProducing()
+    order = []
+    for _ in range(20):
+        try:
+            frame = talk.wire.read()
+        except Cut:
+            break
+        if isinstance(frame, DataFrame):
+            order.append(frame.stream_id)
+    assert order[:3] == [1, 3, 5]
+
+
+# -- the connection ----------------------------------------------------------------------------------------------------
+
+
+def test_fields_are_looked_at_once_where_they_are_the_same():
+    talk = Talk()
+    for path in (b"/a", b"/b"):
+        number, service = talk.ask(path, (b"x-a", b"b"))
+        service.take()
+        service.feed(OK)
+        assert talk.read().answers[number].body == b"ok"
+    talk.ask(b"/c", (b"x-a", b"c"))
+    talk.wire.reset(5)
+    notes = [exchange.request.notes for exchange in talk.memory.done]
+    assert notes[0] is notes[1]
+    assert notes[1] is not notes[2]
+
+
+def test_an_idle_connection_is_closed_in_order():
+    talk = Talk()
+    number, service = talk.ask()
+    talk.clock.advance(10.0)
+    service.feed(OK)
+    assert talk.read().answers[number].body == b"ok"
+    talk.clock.advance(2.9)
+    talk.wire.send(PingFrame(0, opaque_data=bytes(8)))
+    assert talk.pipe.closed == ""
+    talk.clock.advance(0.2)
+    [goaway] = talk.read().goaways
+    assert (goaway.error_code, goaway.last_stream_id, talk.pipe.closed) == (0, 1, "lost")
+
+
+def test_who_breaks_a_rule_may_read_why_and_is_cut_then():
+    talk = Talk()
+    _, service = talk.ask()
+    talk.wire.wire.send(bytes(9))
+    assert talk.read().goaways[-1].error_code == 1
+    assert (talk.pipe.half_closed, talk.pipe.closed, service.closed) == (True, "", "aborted")
+    talk.pipe.feed(b"more")
+    talk.clock.advance(GOODBYE)
+    assert talk.pipe.closed == "aborted"
+    assert talk.memory.site.http2.abuses == {"protocol": 1}
+
+
+def test_a_client_that_goes_takes_its_requests_with_it():
+    talk = Talk()
+    services = [talk.ask()[1]]
+    services[0].take()
+    services.append(talk.posts()[1])
+    talk.pipe.end()
+    assert [service.closed for service in services] == ["aborted", "aborted"]
+    assert [exchange.error.code for exchange in talk.memory.done if exchange.error] == ["client-disconnected"] * 2
+
+
+# -- the end of the gateway --------------------------------------------------------------------------------------------
+
+
+def test_a_drain_waits_for_a_round_trip_and_then_for_answers():
+    talk = Talk()
+    number, service = talk.ask()
+    drained: list[None] = []
+    talk.memory.site.drain(30.0).addCallback(drained.append)
+    assert [goaway.last_stream_id for goaway in talk.read().goaways] == [LARGEST]
+    service.take()
+    late, other = talk.ask(b"/late")
+    talk.clock.advance(DRAIN_ROUND)
+    assert [goaway.last_stream_id for goaway in talk.read().goaways] == [LARGEST, late]
+    refused = talk.wire.ask()
+    assert talk.read().answers[refused].reset == 7
+    other.feed(OK)
+    service.feed(OK)
+    assert [talk.read().answers[one].body for one in (number, late)] == [b"ok", b"ok"]
+    assert (talk.pipe.closed, drained) == ("lost", [None])
+
+
+def test_a_drain_of_a_connection_without_requests():
+    talk = Talk()
+    drained: list[None] = []
+    talk.memory.site.drain(30.0).addCallback(drained.append)
+    [ping] = [frame for frame in talk.read().others if isinstance(frame, PingFrame)]
+    talk.wire.send(PingFrame(0, opaque_data=ping.opaque_data, flags=["ACK"]))
+    assert (talk.pipe.closed, drained) == ("lost", [None])
+
+
+def test_who_comes_during_a_drain_is_sent_away():
+    memory = Memory(settings=SETTINGS)
+    memory.site.draining = True
+    talk = Talk(memory)
+    assert talk.read().goaways
+    talk.clock.advance(DRAIN_ROUND)
+    assert talk.pipe.closed == "lost"
+
+
+def test_a_drain_that_takes_too_long_cuts():
+    talk = Talk()
+    _, service = talk.ask()
+    talk.memory.site.drain(5.0)
+    talk.clock.advance(5.0)
+    assert (talk.pipe.closed, service.closed) == ("aborted", "aborted")
+    [exchange] = talk.memory.done
+    assert exchange.error is not None
+    assert exchange.error.code == "shutting-down"
+
+
+def test_streams_of_events_are_told_to_end():
+    memory = Memory(settings=SETTINGS)
+    streams = Streams(memory.clock, memory.clock.seconds)
+    memory.route.up = (EventStreams(streams, memory.clock, memory.clock.seconds).response, *memory.route.up)
+    talk = Talk(memory)
+    number, service = talk.ask()
+    service.feed(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+    memory.site.drain(30.0)
+    answer = talk.read().answers[number]
+    assert answer.body.startswith(b"event: shutting-down\n")
+    assert answer.ended
+    talk.clock.advance(DRAIN_ROUND)
+    assert talk.pipe.closed == "lost"
+
+
+def test_a_client_that_says_goodbye_may_open_no_more():
+    talk = Talk()
+    number, service = talk.ask()
+    talk.wire.send(GoAwayFrame(0, last_stream_id=0))
+    refused = talk.wire.ask()
+    assert talk.read().answers[refused].reset == 7
+    service.feed(OK)
+    assert talk.read().answers[number].body == b"ok"
+    assert talk.pipe.closed == "lost"
+
+
+# -- whatever comes ----------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 11), st.integers(0, 255), st.integers(0, 7), st.binary(max_size=40), st.booleans()),
+        max_size=12,
+    )
+)
+def test_no_frames_do_more_than_end_the_connection(frames):
+    talk = Talk()
+    block = talk.wire.encoder.encode(pseudo())
+    for kind, flags, stream, payload, request in frames:
+        if talk.pipe.closed:
+            break
+        body = block if request and kind == 1 else payload
+        if request and kind == 1:
+            flags &= 0x05
+        talk.pipe.feed(len(body).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + body)
+        for dial in talk.memory.dials:
+            if not dial.closed and b"\r\n\r\n" in dial.take():
+                dial.feed(OK)
+        talk.clock.advance(0.1)
+    if not talk.pipe.closed:
+        talk.pipe.end()
+    talk.clock.advance(100.0)
+    assert not [call for call in talk.clock.getDelayedCalls() if "Http2" in repr(call.func)]
+
+
+def test_a_preface_byte_by_byte():
+    memory = Memory(settings=SETTINGS)
+    pipe = Pipe(Http2Connection(memory.site))
+    for byte in PREFACE + SettingsFrame(0).serialize():
+        pipe.feed(bytes([byte]))
+    assert pipe.closed == ""
+    memory.clock.advance(1.1)
+    assert pipe.closed == ""

@@ -299,7 +299,7 @@ class Http2Stream:
             self._await_window()
         elif self._writing is not None:
             self._writing.set(inf)
-        if self._source_paused and len(pending) <= LOW_WATER:
+        if self._source_paused and self._source is not None and len(pending) <= LOW_WATER:
             self._source_paused = False
             self._source.resumeProducing()
         return size

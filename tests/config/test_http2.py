@@ -5,6 +5,8 @@ import pytest
 from apigw.config.loader import loads
 from apigw.config.problems import ConfigErrors
 from apigw.policy.http2 import Allowed, Http2Limits
+from tests.authority import Authority, write
+from tests.examples import ini_examples
 
 
 def test_what_is_not_said_is_what_the_limits_are_by_themselves():
@@ -50,3 +52,15 @@ def test_listeners_speak_it_with_tls_unless_they_say_otherwise():
 
     assert not speaks("")
     assert speaks("http2 = yes\n")
+
+
+def test_the_example_in_the_documentation(tmp_path):
+    root = Authority("root")
+    write(tmp_path / "a.pem", root.issue("a.test"))
+    [text] = ini_examples("operations/http2.md")
+    config = loads(text.replace("/etc/apigw/tls", str(tmp_path)), "f", {})
+    assert [listener.speaks_http2 for listener in config.listeners] == [True, True]
+    assert config.http2.max_streams == 250
+    text = text.replace("/etc/apigw/tls", str(tmp_path)).replace("http2 = yes", "http2 = no")
+    config = loads(text.replace("tls = yes", "tls = yes\nhttp2 = no"), "f", {})
+    assert [listener.speaks_http2 for listener in config.listeners] == [False, False]

@@ -259,6 +259,18 @@ def test_a_service_goes_on_once_the_client_has_taken():
     assert (len(answer.body), answer.ended) == (0x11000, True)
 
 
+def test_an_answer_that_was_all_there_at_once_is_sent_as_the_window_opens():
+    talk = Talk(window=0)
+    number, service = talk.ask()
+    service.take()
+    service.feed(CHUNKED + b"11000\r\n" + bytes(0x11000) + b"\r\n0\r\n\r\n")
+    talk.wire.send(WindowUpdateFrame(0, window_increment=0x10000))
+    for _ in range(0x11):
+        talk.wire.send(WindowUpdateFrame(number, window_increment=0x1000))
+    answer = talk.read().answers[number]
+    assert (len(answer.body), answer.ended) == (0x11000, True)
+
+
 def test_nothing_is_read_from_a_client_that_is_full():
     talk = Talk()
     number, service = talk.ask()

@@ -295,6 +295,7 @@ class Supervisor(MultiService):
 
     def _hangs(self, worker: WorkerProcess) -> None:
         if worker.is_ready and not worker.stopping and not self._draining:
+            worker.is_ready = False
             self._log.error("worker {number} hangs: killed", number=worker.number)
             worker.signal(signal.SIGKILL)
 

@@ -194,6 +194,14 @@ class KeyReused(ClientError):
     title = "The idempotency key belongs to another request"
 
 
+class NotCached(ClientError):
+    """The request wants an answer that is kept, and there is none (RFC 9111 section 5.2.1.7)."""
+
+    status = 504
+    code = "not-cached"
+    title = "No answer is kept"
+
+
 class KeyUnderWay(ClientError):
     """The first request with that idempotency key has no answer yet."""
 

@@ -33,6 +33,7 @@ from apigw.admin.revocations import RevocationsApi
 from apigw.admin.scrape import Scrape
 from apigw.admin.session import Session
 from apigw.config import ConfigErrors, GatewayConfig
+from apigw.config.caching import OFF
 from apigw.config.certificates import stamp
 from apigw.config.files import absolute
 from apigw.config.loader import SOME, Steps
@@ -45,6 +46,7 @@ from apigw.keys.key_file import KeyFile
 from apigw.messages import Response, Timeouts
 from apigw.pipeline import Across, Route, Stage
 from apigw.policy import redact
+from apigw.policy.cache.terms import Rules
 from apigw.policy.cors import Cors
 from apigw.policy.forwarded import Forwarding
 from apigw.policy.outgoing import Outgoing
@@ -58,6 +60,7 @@ from apigw.routing import RouteMatch, RouteTable
 from apigw.stages.access_log import AccessLog
 from apigw.stages.api_key import ApiKey
 from apigw.stages.body_limit import BodyLimit
+from apigw.stages.cache import Cached, Invalidation, ResponseCache
 from apigw.stages.client_certificate import CertificateFields, ClientAuthChecked
 from apigw.stages.codings import available
 from apigw.stages.compression import Compression
@@ -246,6 +249,10 @@ class Wiring:
         before, self._before = self._before, None
         had = {} if before is None else before._parts
         self._revocations.size = self._config.revocation.entries
+        if self._metrics is not None:
+            self._metrics.cache.cache = self._cache
+        if self._cache is not None:
+            self._cache.resize(self._config.cache.size, self._config.cache.max_body)
         for name, part in self._parts.items():
             if had.get(name) is not part:
                 part.start()
@@ -314,6 +321,8 @@ class Wiring:
         self._claims = self._part(
             "claims", (keyed, redis), lambda: self._build_claims(keyed, redis), _nothing, _nothing
         )
+        some = any(route.cache != OFF for route in config.routes)
+        self._cache = self._part("cache", some, lambda: self._build_cache(some), _nothing, _nothing)
         keys = config.api_keys
         file = None if keys is None else keys.file
         self._key_file = self._part(
@@ -370,6 +379,13 @@ class Wiring:
         if not keyed:
             return None
         return Claims(self._edge.answers(redis), self._reactor, monotonic, partial(os.urandom, 16))
+
+    def _build_cache(self, some: bool) -> ResponseCache | None:
+        """What keeps answers; None where no route has any kept."""
+        if not some:
+            return None
+        section = self._config.cache
+        return ResponseCache(section.size, section.max_body, self._reactor, monotonic, time)
 
     def _build_key_file(self) -> KeyFile | None:
         """Who has API keys; None where there are none."""
@@ -560,6 +576,11 @@ class Wiring:
             total = route.timeout.total or self._config.service(route.service).timeout.total
             across = Once(across, self._claims, route.idempotency, total)
         stages = [*stages, *self._certificate(route.service)]
+        if self._cache is not None and route.cache != OFF:
+            rules = Rules(route.cache, route.stale_while_revalidate or 0.0, route.stale_if_error or 0.0)
+            across = Cached(across, self._cache, rules, route.name, repr(route))
+        elif self._cache is not None:
+            stages.append(Invalidation(self._cache))
         before, after = self._edge.route(route)
         stages = [*stages, *before, *self._let_in(route.auth, route.roles, route.scopes, route.enforce), *after]
         stages = [

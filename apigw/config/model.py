@@ -14,6 +14,7 @@ from ipaddress import IPv4Network, IPv6Network
 from attrs import field, frozen
 
 from apigw.config.addresses import PEERS, PeerAddress
+from apigw.config.caching import CACHE, OFF, CacheSection
 from apigw.config.certificates import CERTIFICATES, CertificateFiles
 from apigw.config.checking import CHECK_PATH, STATUSES, TEXT
 from apigw.config.compressing import COMPRESSION, RouteCompression
@@ -644,8 +645,28 @@ class RouteSection:
     idempotency: float = option(
         IDEMPOTENCY,
         default=0.0,
-        help="What has an `Idempotency-Key` is done once, and its answer is kept: `on` is for 24 hours. GET, HEAD, OPTIONS"
-        " and TRACE need none.",
+        help="What has an `Idempotency-Key` is done once, and its answer is kept: `on` is for 24 hours. GET, HEAD,"
+        " OPTIONS and TRACE need none.",
+    )
+    cache: float = option(
+        CACHE,
+        default=OFF,
+        help="Keep answers to GET and give them again, as RFC 9111 has it for shared caches: `on` for as long as they"
+        " say themselves; a duration is for those that say nothing.",
+    )
+    stale_while_revalidate: float | None = option(
+        DURATION,
+        default=None,
+        unset="as the answer says",
+        example="120s",
+        help="After that, how long the old answer is given at once while the service is asked for a new one.",
+    )
+    stale_if_error: float | None = option(
+        DURATION,
+        default=None,
+        unset="as the answer says",
+        example="1h",
+        help="After that, how long it is given where the service fails.",
     )
     enforce: bool = option(
         SWITCH,
@@ -706,6 +727,9 @@ class RouteSection:
         for key in ("roles", "scopes"):
             if getattr(self, key) and self.auth != "required":
                 yield key, "needs auth = required, add that"
+        for key in ("stale_while_revalidate", "stale_if_error"):
+            if getattr(self, key) is not None and self.cache == OFF:
+                yield key, "is of no use without cache, add for example cache = 60s"
         if self.strip_prefix is not None and self.rewrite is not None:
             yield "rewrite", "strip_prefix is there too, keep one of the two"
         for key, value in (("strip_prefix", self.strip_prefix), ("rewrite", self.rewrite)):
@@ -812,6 +836,7 @@ class GatewayConfig:
     consumers: tuple[ConsumerSection, ...] = sections("consumer", ConsumerSection, "acme")
     identity: IdentitySection | None = optional_section("identity", IdentitySection)
     forward_auth: ForwardAuthSection | None = optional_section("forward_auth", ForwardAuthSection)
+    cache: CacheSection = section("cache", CacheSection)
     discovery: DiscoverySection = section("discovery", DiscoverySection)
     demo: DemoSection = section("demo", DemoSection)
     origins: Mapping[tuple[str, str], Origin] = field(factory=dict, eq=False, repr=False)

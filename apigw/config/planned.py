@@ -10,8 +10,6 @@ PLANNED: dict[str, tuple[str, ...]] = {
         "version",
         "split",
         "mirror",
-        "cache",
-        "stale_while_revalidate",
         "request.set",
         "request.remove",
         "response.set",

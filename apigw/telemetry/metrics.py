@@ -10,6 +10,7 @@ from prometheus_client.core import InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 from twisted.internet.interfaces import IReactorTime
 
+from apigw.telemetry.cache import CacheMetrics
 from apigw.telemetry.loop_lag import LoopLag
 from apigw.telemetry.redis import RedisMetrics
 from apigw.telemetry.requests import RequestMetrics
@@ -24,7 +25,7 @@ class GatewayMetrics:
     :param states: of all services.
 
     :ivar requests: to be told of each exchange.
-    :ivar redis: to be told which server is in use.
+    :ivar redis: to be told which server is in use. :ivar cache: the same of what is kept.
     :ivar lag: to be started with the reactor and stopped before its end.
     """
 
@@ -42,7 +43,8 @@ class GatewayMetrics:
         )
         self.lag = LoopLag(clock, seconds)
         self.redis = RedisMetrics()
-        for collector in (self.requests, UpstreamMetrics(states), self.redis, self.lag, Build(version)):
+        self.cache = CacheMetrics()
+        for collector in (self.requests, UpstreamMetrics(states), self.redis, self.cache, self.lag, Build(version)):
             registry.register(collector)
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)

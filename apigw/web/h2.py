@@ -15,7 +15,6 @@ from h2.connection import H2Connection
 from h2.events import (
     DataReceived,
     Event,
-    RemoteSettingsChanged,
     RequestReceived,
     StreamReset,
     TrailersReceived,
@@ -34,6 +33,7 @@ from apigw.errors import ClientDisconnected, ShuttingDown
 from apigw.http1.errors import BadMessage
 from apigw.messages import ClientAddress, Fields
 from apigw.policy.client_auth import ClientTls
+from apigw.policy.hpack import FieldEncoder
 from apigw.policy.http2 import (
     ENHANCE_YOUR_CALM,
     FRAME_SIZE,
@@ -54,9 +54,6 @@ from apigw.web.taken import taken
 
 if TYPE_CHECKING:
     from apigw.web.site import Site
-
-TABLE_SIZE = 4096
-"""Bytes of the table of fields that were sent, whatever more a client offers to keep (RFC 9113 section 6.5.2)."""
 
 MAX_CLOSED = 1024
 """Streams of which is known how they ended, for frames that were on their way then."""
@@ -156,6 +153,7 @@ class Http2Connection(Protocol):
         machine.local_settings = Settings(
             client=False, initial_values={**values, SettingCodes.MAX_CONCURRENT_STREAMS: LAST_STREAM}
         )
+        machine.encoder = FieldEncoder()  # type: ignore[assignment]  # h2 only lets it encode
         machine.decoder.max_header_list_size = self._most
         machine.max_inbound_frame_size = FRAME_SIZE
         self._write_out()
@@ -271,9 +269,6 @@ class Http2Connection(Protocol):
             stream = self._streams.get(event.stream_id)
             if stream is not None:
                 stream.finished(event.headers)
-        elif isinstance(event, RemoteSettingsChanged) and SettingCodes.HEADER_TABLE_SIZE in event.changed_settings:
-            encoder = self._machine.encoder
-            encoder.header_table_size = min(encoder.header_table_size, TABLE_SIZE)
 
     def _begin(self, event: RequestReceived) -> None:
         number = event.stream_id

@@ -83,6 +83,11 @@ class Http2Wire:
     def goaways(self) -> list[GoAwayFrame]:
         return [frame for frame in self.others if isinstance(frame, GoAwayFrame)]
 
+    @property
+    def table(self) -> int:
+        """Bytes of the table of fields that the gateway wants to be kept."""
+        return self._decoder.header_table.maxsize
+
     # -- sending -------------------------------------------------------------------------------------------------------
 
     def send(self, *frames: Frame) -> None:

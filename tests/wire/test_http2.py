@@ -20,7 +20,7 @@ from hyperframe.frame import GoAwayFrame, PingFrame, SettingsFrame, WindowUpdate
 from tests.authority import Authority, write
 from tests.wire.frames import Http2Wire, pseudo
 from tests.wire.gateway import BOUND, Gateway
-from tests.wire.sockets import Service, connect
+from tests.wire.sockets import Service, Wire, connect
 
 INI = """\
 [listener:plain]
@@ -35,6 +35,9 @@ endpoint = tcp:0:interface=127.0.0.1
 tls = yes
 certificates = a.pem
 http2 = no
+[host:partner.test]
+client_auth = required
+client_ca = root.pem
 [admin]
 endpoint = tcp:0:interface=127.0.0.1
 [gateway]
@@ -81,6 +84,27 @@ def opened(gateway: Gateway, service: Service) -> Iterator[Open]:
 
     def make(window: int = 2**31 - 1) -> Http2Wire:
         wires.append(Http2Wire(connect(gateway.ports["plain"]), window))
+        return wires[-1]
+
+    yield make
+    for wire in wires:
+        wire.close()
+    service.settle()
+    assert gateway.output[before:] == []
+
+
+@pytest.fixture
+def secured(gateway: Gateway, service: Service) -> Iterator[Open]:
+    """As ``opened``, over TLS."""
+    context = ssl.create_default_context(cafile=str(gateway.directory / "root.pem"))
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    wires: list[Http2Wire] = []
+    before = len(gateway.output)
+
+    def make(window: int = 2**31 - 1, **options: int) -> Http2Wire:
+        plain = connect(gateway.ports["secure"], **options).socket
+        sock = context.wrap_socket(plain, server_hostname="a.test", suppress_ragged_eofs=False)
+        wires.append(Http2Wire(Wire(sock), window))
         return wires[-1]
 
     yield make
@@ -330,6 +354,52 @@ def test_a_client_may_send_as_much_as_the_service_takes(opened: Open, service: S
     peer.until(b"\r\n0\r\n\r\n")
     peer.send(OK)
     assert wire.answer(number).status == 200
+
+
+# -- over TLS ----------------------------------------------------------------------------------------------------------
+
+
+def test_large_bodies_both_ways_over_tls(secured: Open, service: Service) -> None:
+    wire = secured()
+    sent = bytes(range(256)) * 200
+    number = wire.ask(b"/a", method=b"POST", body=sent)
+    peer = service.accept()
+    request = peer.request()
+    assert request.body == sent
+    answered = bytes(range(256)) * 8000
+    thread = Thread(
+        target=peer.send, args=[b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answered) + answered]
+    )
+    thread.start()
+    assert wire.answer(number).body == answered
+    thread.join()
+
+
+def test_a_host_that_needs_a_certificate_is_not_to_be_had_on_the_connection_of_another(secured: Open) -> None:
+    wire = secured()
+    frame = wire.head(pseudo(authority=b"partner.test"))
+    wire.send(frame)
+    assert wire.answer(frame.stream_id).status == 421
+
+
+def test_a_reason_is_told_over_tls_too(secured: Open) -> None:
+    wire = secured()
+    wire.wire.send(PingFrame(0, opaque_data=bytes(8)).serialize() * 100)
+    assert wire.goodbye() == "pings"
+
+
+def test_a_client_that_reads_little_at_a_time_gets_all_over_tls(secured: Open, service: Service) -> None:
+    wire = secured(receive_buffer=4096)
+    number = wire.ask()
+    peer = service.accept()
+    peer.request()
+    answered = bytes(300_000)
+    thread = Thread(
+        target=peer.send, args=[b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answered) + answered]
+    )
+    thread.start()
+    assert wire.answer(number).body == answered
+    thread.join()
 
 
 # -- cancelling --------------------------------------------------------------------------------------------------------

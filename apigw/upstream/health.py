@@ -128,6 +128,7 @@ class HealthCheck:
         if self._checked is not None:
             self._checked(self._peer)
         self._loop.interval = policy.pause(health.healthy, self._chance)
+        self._loop.starttime = self._clock.seconds()  # else the pause is what is left of a multiple of the new interval
 
     async def _ask(self) -> str:
         """:return: the verdict."""

@@ -125,7 +125,6 @@ class Supervisor(MultiService):
         self._most = max(config.gateway.workers, MOST)
         self._shared = create(self._most)
         self._shares = Shares(self._shared)
-        self._memory = SharedMemory.create(CAPACITY if config.limits is None else config.limits.keys, self._most)
         registry = CollectorRegistry()
         registry.register(self._reloads)
         registry.register(self._counts)
@@ -141,6 +140,7 @@ class Supervisor(MultiService):
         self._doors = Doors(reactor, sockets)
         self._open_admin(config).take()
         sockets.close()
+        self._memory = SharedMemory.create(CAPACITY if config.limits is None else config.limits.keys, self._most)
 
     # -- sockets -------------------------------------------------------------------------------------------------------
 

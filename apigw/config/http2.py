@@ -38,7 +38,7 @@ class Http2Section:
         BOUND,
         default=Rate(100, 1.0, 1000),
         help="Frames that carry nothing: DATA without data, WINDOW_UPDATE beyond what the answers are worth, PRIORITY,"
-        " and unknown ones.",
+        " and unknown ones. DATA of fewer than 64 bytes counts a tenth.",
     )
     max_continuations: int = option(integer(0, 1000), default=8, help="CONTINUATION frames of one head.")
     window: int = option(WINDOW, default=65536, help="Bytes of a request's body that may come before they are wanted.")

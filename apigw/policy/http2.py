@@ -24,6 +24,9 @@ DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDO
 
 END_STREAM, ACK, END_HEADERS = 0x01, 0x01, 0x04
 
+SMALL, SHARE = 64, 0.1
+"""DATA of fewer bytes than the one counts as so much of an idle frame, for it takes as long as any other frame."""
+
 NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL = 0x0, 0x1, 0x2, 0x7, 0x8
 FRAME_SIZE_ERROR, ENHANCE_YOUR_CALM = 0x6, 0xB
 """Codes of errors (RFC 9113 section 7)."""
@@ -52,7 +55,7 @@ class Http2Limits:
     :ivar pings: PING frames.
     :ivar settings: SETTINGS frames.
     :ivar idle_frames: frames that carry nothing: DATA without data, WINDOW_UPDATE beyond those that answers are worth,
-        PRIORITY, and of types that aren't known.
+        PRIORITY, and of types that aren't known; DATA with little data counts a tenth.
     :ivar max_continuations: CONTINUATION frames of one head.
     :ivar window: bytes of a body that may come before the service takes any.
     :ivar connection_window: the same, of all streams together.
@@ -93,15 +96,15 @@ class Allowance:
         self._left = allowed.burst
         self._at = now
 
-    def spend(self, now: float) -> None:
+    def spend(self, now: float, cost: float = 1.0) -> None:
         """:raises Excess: there were too many."""
-        if self._left < 1.0:
+        if self._left < cost:
             allowed = self._allowed
             self._left = min(allowed.burst, self._left + (now - self._at) * allowed.rate)
             self._at = now
-            if self._left < 1.0:
+            if self._left < cost:
                 raise Excess(self._reason)
-        self._left -= 1.0
+        self._left -= cost
 
     def grant(self, more: float) -> None:
         """Add to it, up to the burst."""
@@ -199,8 +202,8 @@ class FrameGuard:
             if flags & END_HEADERS:
                 self._head_stream = 0
         elif kind == DATA:
-            if length == 0 and not flags & END_STREAM:
-                self.idle_frames.spend(self._seconds())
+            if length < SMALL and not flags & END_STREAM:
+                self.idle_frames.spend(self._seconds(), SHARE if length else 1.0)
         elif kind == RST_STREAM:
             self.resets.spend(self._seconds())
         elif kind == PING:

@@ -107,7 +107,13 @@ def test_so_many_in_a_time(data, why):
 
 def test_data_and_the_end_of_it_are_no_idle_frames():
     guard = begun()
-    assert len(list(guard.feed((frame(DATA, b"a") + frame(DATA, b"", 1)) * 10))) == 20
+    assert len(list(guard.feed((frame(DATA, bytes(64)) + frame(DATA, b"", 1)) * 10))) == 20
+
+
+def test_data_with_little_data_counts_a_tenth():
+    guard = begun()
+    assert len(list(guard.feed(frame(DATA, b"a") * 29))) == 29
+    assert reason(guard, frame(DATA, b"a") * 2) == "idle-frames"
 
 
 def test_more_is_granted_up_to_the_burst():

@@ -129,6 +129,13 @@ def test_data_without_data(opened: Open, service: Service) -> None:
         assert flood(wire, frame) == "idle-frames"
 
 
+def test_data_by_the_byte(opened: Open, service: Service) -> None:
+    wire = opened()
+    wire.ask(b"/a", method=b"POST", body=b"")
+    service.accept()
+    assert flood(wire, DataFrame(1, b"a"), 600) == "idle-frames"
+
+
 def test_rapid_reset(opened: Open, service: Service, gateway: Gateway) -> None:
     """CVE-2023-44487: requests that are given up at once, so that never many are under way."""
     wire = opened()

@@ -38,6 +38,7 @@ TEST = [
     *REDIS,
     *COMPRESSION,
     "h11>=0.16",
+    "hishel>=2.0",  # another reading of RFC 9111, which ours is compared with
     "httptools>=0.6.4",
     "httpx[http2]>=0.28",
     "hypothesis>=6.100",

@@ -651,6 +651,7 @@ class RouteSection:
     cache: float = option(
         CACHE,
         default=OFF,
+        example="60s",
         help="Keep answers to GET and give them again, as RFC 9111 has it for shared caches: `on` for as long as they"
         " say themselves; a duration is for those that say nothing.",
     )

@@ -41,8 +41,8 @@ def test_what_fits_is_no_problem():
             "$APIGW__GATEWAY__MAX_BODDY: [gateway] max_boddy: unknown key, did you mean max_body?",
         ),
         (
-            "APIGW__ROUTE_USERS__STALE_WHILE_REVALIDATE",
-            "$APIGW__ROUTE_USERS__STALE_WHILE_REVALIDATE: [route:users] stale_while_revalidate: is not supported by this version, leave it out",  # noqa: E501
+            "APIGW__ROUTE_USERS__STAGES",
+            "$APIGW__ROUTE_USERS__STAGES: [route:users] stages: is not supported by this version, leave it out",  # noqa: E501
         ),
     ],
 )

@@ -91,6 +91,8 @@ def test_the_examples_are_right():
         "sign",
         "roles",
         "scopes",
+        "stale_while_revalidate",
+        "stale_if_error",
     ):
         text = re.sub(rf"^{re.escape(key)} = .*\n", "", text, flags=re.MULTILINE)
     config = loads(text, "examples", {})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 
-def hit(cache: bytes, left: float, detail: bytes = b"") -> bytes:
+def hit(cache: bytes, left: float) -> bytes:
     """
     :param left: seconds for which the answer is fresh; negative for a stale one.
     :return: the field's line.
     """
-    return b"Cache-Status: %b; hit; ttl=%d%b\r\n" % (cache, left, b"; detail=" + detail if detail else b"")
+    return b"Cache-Status: %b; hit; ttl=%d\r\n" % (cache, left)
 
 
 def forwarded(

@@ -89,8 +89,8 @@ def test_answers_are_kept_validated_removed_and_counted(tmp_path: Path) -> None:
         gateway.wait(lambda: any("reloaded in" in line for line in gateway.output))
         assert fetch(port, "/a").body == b"3"
         metrics = fetch(gateway.ports["admin"], "/metrics", Host="localhost").body.decode()
-        assert 'apigw_cache_requests_total{http_route="a",result="revalidated"} 2.0' in metrics
-        assert "apigw_cache_answers 3.0" in metrics
+        assert 'apigw_cache_requests_total{http_route="a",result="revalidated"} 2' in metrics
+        assert "apigw_cache_answers 3" in metrics
         assert gateway.troubles() == []
 
 

@@ -42,7 +42,7 @@ def test_what_fits_is_no_problem():
         ),
         (
             "APIGW__ROUTE_USERS__STAGES",
-            "$APIGW__ROUTE_USERS__STAGES: [route:users] stages: is not supported by this version, leave it out",  # noqa: E501
+            "$APIGW__ROUTE_USERS__STAGES: [route:users] stages: is not supported by this version, leave it out",
         ),
     ],
 )

@@ -15,7 +15,7 @@ from twisted.internet.ssl import PrivateCertificate
 from twisted.internet.threads import deferToThread
 from twisted.names import dns
 
-from apigw.__main__ import services
+from apigw.cli.tables import services
 from tests.authority import Authority, write
 from tests.upstream.discovery.api_server import ApiServer, endpoint_slice
 from tests.upstream.discovery.name_server import NameServer

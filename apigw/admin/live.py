@@ -114,6 +114,8 @@ class Live:
     :param seconds: monotonic, as in exchanges.
     :param services: all of them, which change with the configuration.
     :param instance: tells a gateway from the one that ran before it.
+
+    :ivar closed: the gateway ends.
     """
 
     def __init__(
@@ -144,6 +146,7 @@ class Live:
         self._refused_total: Counter[str] = Counter()
         self._watchers: list[Watcher] = []
         self._ended: list[Ended] = []
+        self.closed = False
 
     def start(self) -> None:
         if not self._loop.running:
@@ -155,6 +158,7 @@ class Live:
 
     def close(self) -> None:
         """Let nobody wait for another turn: the gateway ends."""
+        self.closed = True
         for watcher in list(self._watchers):
             watcher.end()
         self._watchers.clear()

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from apigw.admin.health import read_only
 from apigw.admin.live import Watcher
 from apigw.dates import HttpDate
-from apigw.errors import GatewayError
+from apigw.errors import GatewayError, ShuttingDown
 from apigw.messages import Exchange, Response
 
 PATH = "/api/live"
@@ -35,7 +35,9 @@ class TooManyWatch(GatewayError):
 
 
 class Watchable(Protocol):
-    """What is told of."""
+    """What is told of. :ivar closed: nothing more is."""
+
+    closed: bool
 
     @property
     def watchers(self) -> int: ...
@@ -107,8 +109,10 @@ class Streams:
         self._date = date
 
     def __call__(self, exchange: Exchange) -> Response:
-        """:raises MethodNotAllowed: anything but GET and HEAD. :raises TooManyWatch:"""
+        """:raises MethodNotAllowed: anything but GET and HEAD. :raises TooManyWatch: :raises ShuttingDown:"""
         read_only(exchange)
+        if self._live.closed:
+            raise ShuttingDown(retry_after=1.0)  # or it would be held up by who comes last
         if self._live.watchers >= WATCHERS:
             raise TooManyWatch(retry_after=5.0)
         fields = [

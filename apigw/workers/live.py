@@ -19,7 +19,11 @@ Value = dict[str, Any]
 
 
 class LiveTogether:
-    """:param ask: all workers for what their own streams begin with."""
+    """
+    :param ask: all workers for what their own streams begin with.
+
+    :ivar closed: the gateway ends.
+    """
 
     _log = Logger()
 
@@ -31,6 +35,7 @@ class LiveTogether:
         self._instance = f"apigw-{os.urandom(4).hex()}"
         self._whole: Value = {}
         self._told: dict[str, int] = {}
+        self.closed = False
 
     @property
     def watchers(self) -> int:
@@ -56,6 +61,7 @@ class LiveTogether:
 
     def close(self) -> None:
         """The gateway ends."""
+        self.closed = True
         for watcher in list(self._watchers):
             watcher.end()
             self.unwatch(watcher)

@@ -175,6 +175,18 @@ def test_it_ends_with_the_gateway_and_with_its_reader() -> None:
     assert [call for call in watched.memory.clock.getDelayedCalls() if call.func.__name__ == "turn"] == []
 
 
+def test_nobody_begins_to_watch_a_gateway_that_ends() -> None:
+    watched = Watched()
+    watched.live.close()
+    memory = Memory(across=Streams(watched.live, HttpDate()))
+    client = memory.client()
+    client.feed(b"GET /api/live HTTP/1.1\r\nHost: gw\r\n\r\n")
+    answer = client.take()
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"shutting-down" in answer
+    assert watched.live.watchers == 0
+
+
 def test_there_is_room_for_so_many() -> None:
     watched = Watched()
     for _ in range(32):

@@ -263,6 +263,9 @@ class UpstreamBuilder:
         settings = PoolSettings(
             max_connections=service.max_connections,
             connect_timeout=timeout.connect,
+            idle_timeout=service.keepalive.idle,
+            max_age=service.keepalive.max_age,
+            max_requests=service.keepalive.max_requests,
             timer_period=min(timeout.first_byte, timeout.idle, timeout.total),
         )
         secure = address.scheme == "https"

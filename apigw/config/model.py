@@ -335,6 +335,19 @@ class AdminSection:
 
 
 @frozen(kw_only=True)
+class ServiceKeepalive:
+    idle: float = option(
+        DURATION,
+        default=60.0,
+        help="How long a connection to a peer is kept that carries nothing; the one that was used last is used first.",
+    )
+    max_age: float = option(
+        DURATION, default=3600.0, help="Not used again once it is as old, so that a changed address or balance shows."
+    )
+    max_requests: int = option(integer(1, 1_000_000_000), default=10000, help="Not used again after as many.")
+
+
+@frozen(kw_only=True)
 class ServiceTimeouts:
     connect: float = option(DURATION, default=2.0, help="To connect to a peer, its TLS handshake included.")
     first_byte: float = option(
@@ -543,6 +556,7 @@ class ServiceSection:
     maintenance: float = option(
         MAINTENANCE, default=0.0, help="Answer 503 on its routes, with `Retry-After` as for the gateway."
     )
+    keepalive: ServiceKeepalive = group(ServiceKeepalive)
     timeout: ServiceTimeouts = group(ServiceTimeouts)
     retry: ServiceRetry = group(ServiceRetry)
     breaker: ServiceBreaker = group(ServiceBreaker)

@@ -100,6 +100,14 @@ class Maintenance(GatewayError):
     title = "Closed for maintenance"
 
 
+class VersionBrownout(GatewayError):
+    """An old version of the API doesn't answer for a while, so that who still uses it notices."""
+
+    status = 503
+    code = "version-brownout"
+    title = "The version does not answer for a while"
+
+
 class StreamEnded(GatewayError):
     """
     What had begun and would have gone on was ended: a tunnel, or a stream of events. The code says why; the status
@@ -184,6 +192,35 @@ class ConcurrencyLimited(RateLimited):
     """Too many requests at once, not too many in a time."""
 
     code = "concurrency-limited"
+
+
+class VersionUnknown(ClientError):
+    """There is no such version of the API; :attr:`status` is 404 where the path names it."""
+
+    code = "version-unknown"
+    title = "There is no such version"
+
+
+class VersionMalformed(ClientError):
+    """What should name a version of the API doesn't."""
+
+    code = "version-malformed"
+    title = "The version is not valid"
+
+
+class VersionGone(ClientError):
+    """The version of the API has ended (RFC 8594)."""
+
+    status = 410
+    code = "version-gone"
+    title = "The version has ended"
+
+
+class ContractRefused(ClientError):
+    """The sender was built for another version of the contract."""
+
+    code = "contract-version"
+    title = "The version of the contract is not served"
 
 
 class KeyReused(ClientError):

@@ -307,6 +307,8 @@ class Exchange:
     route: Route | None = None
     params: dict[str, bytes] | None = None
     """Raw path parameters of the route's pattern."""
+    version: str = ""
+    """Of the API that it asks for."""
     forwarding: Sequence[Field] = ()
     """X-Forwarded-*, Forwarded and their like, for the service."""
     budget: float | None = None

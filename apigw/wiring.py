@@ -32,16 +32,18 @@ from apigw.admin.revocations import PATH as REVOCATIONS_PATH
 from apigw.admin.revocations import RevocationsApi
 from apigw.admin.scrape import Scrape
 from apigw.admin.session import Session
+from apigw.admin.versions import VersionsView
 from apigw.config import ConfigErrors, GatewayConfig
 from apigw.config.caching import OFF
 from apigw.config.certificates import stamp
 from apigw.config.files import absolute
 from apigw.config.loader import SOME, Steps
 from apigw.config.model import RouteSection, ServiceRetry, ServiceSection
+from apigw.config.versioning import UNVERSIONED
 from apigw.core import GatewayCore
 from apigw.dates import HttpDate
 from apigw.edge import Edge
-from apigw.finder import ProxyRoutes, refuse
+from apigw.finder import VERSION, ProxyRoutes, VersionedRoutes, refuse
 from apigw.keys.key_file import KeyFile
 from apigw.messages import Response, Timeouts
 from apigw.pipeline import Across, Route, Stage
@@ -54,6 +56,7 @@ from apigw.policy.paths import Rewrite
 from apigw.policy.requestid import RequestIds
 from apigw.policy.revocations import Revocations
 from apigw.policy.token_counts import TokenCounts
+from apigw.policy.versions import Versions
 from apigw.reload import CannotStart, in_turns
 from apigw.routes import GatewayRoutes, Place
 from apigw.routing import RouteMatch, RouteTable
@@ -74,6 +77,7 @@ from apigw.stages.origin import Origin
 from apigw.stages.recording import Recording
 from apigw.stages.request_id import RequestId
 from apigw.stages.transport_security import StrictTransport, ToHttps
+from apigw.stages.versions import ContractVersion, VersionCalls, Versioned
 from apigw.streams import Streams
 from apigw.telemetry.access_log import AccessLogFormat
 from apigw.telemetry.lines import LineWriter
@@ -251,6 +255,7 @@ class Wiring:
         self._revocations.size = self._config.revocation.entries
         if self._metrics is not None:
             self._metrics.cache.cache = self._cache
+            self._metrics.versions.calls = self._calls
         if self._cache is not None:
             self._cache.resize(self._config.cache.size, self._config.cache.max_body)
         for name, part in self._parts.items():
@@ -323,6 +328,8 @@ class Wiring:
         )
         some = any(route.cache != OFF for route in config.routes)
         self._cache = self._part("cache", some, lambda: self._build_cache(some), _nothing, _nothing)
+        calls = config.versioning is not None
+        self._calls = self._part("versions", calls, lambda: VersionCalls(time) if calls else None, _nothing, _nothing)
         keys = config.api_keys
         file = None if keys is None else keys.file
         self._key_file = self._part(
@@ -412,12 +419,35 @@ class Wiring:
             entries.append((self._match(route), self._route(route, every)))
         taken = {match.path for match, _ in entries}
         entries += [(RouteMatch(path), route) for path, route in places.items() if path not in taken]
-        find = self._find = ProxyRoutes(RouteTable(entries), missing, whole, preflights=config.cors is not None)
+        find = self._find = self._finder(RouteTable(entries), missing, whole)
         core = GatewayCore(find, missing, self._problem())
         routes = GatewayRoutes(Place(core))
         for path, place in places.items():
             routes.add(path.encode(), Place(core, place))
         self.core, self.routes = core, routes
+
+    def _finder(self, table: RouteTable[Route], missing: Route, whole: Route) -> ProxyRoutes:
+        config = self._config
+        preflights, section = config.cors is not None, config.versioning
+        if section is None:
+            return ProxyRoutes(table, missing, whole, preflights)
+        versions = Versions(section.sources, config.known_versions, section.default or "")
+        unversioned = [route.name for route in config.routes if route.version == UNVERSIONED]
+        return VersionedRoutes(table, missing, whole, preflights, versions, unversioned)
+
+    def _versioned(self, route: RouteSection) -> list[Stage]:
+        """What knows of versions; nothing where there are none."""
+        section = self._config.versioning
+        if section is None or route.version == UNVERSIONED:
+            return []
+        assert self._calls is not None
+        vary = [source.field for source in section.sources if source.field]
+        lives = {version.name: version.life for version in self._config.versions}
+        stages: list[Stage] = [Versioned(lives, self._calls, time, route.version or "", vary)]
+        if section.contract.field is not None:
+            contract = section.contract
+            stages.append(ContractVersion(section.contract.field, contract.versions, contract.required))
+        return stages
 
     def _build_admin(self) -> tuple[GatewayCore, GatewayRoutes]:
         """The admin listener: the same path of a request, with places and stages of its own."""
@@ -459,6 +489,7 @@ class Wiring:
         operations = [
             *AdminApi(config, __version__, self.states, self._uptime, live, self._date).operations(),
             *Actions(self._upstreams, self._around.steering, closed).operations(),
+            *VersionsView(config, self._calls, time).operations(),
             *Explainer(self._find, self._upstreams, monotonic).operations(),
             *Planner(self._find, live, self._beside, partial(in_turns, clock=self._reactor)).operations(),
         ]
@@ -564,6 +595,8 @@ class Wiring:
     @staticmethod
     def _match(route: RouteSection) -> RouteMatch:
         headers = tuple((condition.name, condition.value) for condition in route.headers)
+        if route.version is not None and route.version != UNVERSIONED:
+            headers += ((VERSION, route.version),)
         return RouteMatch(str(route.path), route.host, route.methods, headers)
 
     def _route(self, route: RouteSection, stages: list[Stage]) -> Route:
@@ -582,7 +615,13 @@ class Wiring:
         elif self._cache is not None:
             stages.append(Invalidation(self._cache))
         before, after = self._edge.route(route)
-        stages = [*stages, *before, *self._let_in(route.auth, route.roles, route.scopes, route.enforce), *after]
+        stages = [
+            *stages,
+            *self._versioned(route),
+            *before,
+            *self._let_in(route.auth, route.roles, route.scopes, route.enforce),
+            *after,
+        ]
         stages = [
             *self._compression(route),
             *stages,

@@ -23,6 +23,7 @@ from apigw.config.model import (
 from apigw.config.option import section_kinds
 from apigw.config.problems import DEFAULT, ConfigError, Origin, did_you_mean
 from apigw.config.tokens import ForwardAuthSection, JwtSection, TokenIssuer
+from apigw.config.versioning import UNVERSIONED, VersionSection
 
 S = TypeVar("S")
 
@@ -65,6 +66,7 @@ def check(found: Found) -> Iterator[ConfigError]:
     yield from _registry(found)
     yield from _listeners(found)
     yield from _routes(found)
+    yield from _versions(found)
     yield from _costs(found)
     yield from _tokens(found)
 
@@ -136,13 +138,24 @@ def _routes(found: Found) -> Iterator[ConfigError]:
     """Two routes that match the same requests, with nothing that makes one of them more specific."""
     first: dict[object, str] = {}
     for header, route in found.of(RouteSection):
+        version = None if route.version == UNVERSIONED else route.version
         for host, method in product(route.host or ("",), route.methods or ("",)):
-            other = first.setdefault((route.path.shape, route.headers, host, method), header)
+            other = first.setdefault((route.path.shape, route.headers, version, host, method), header)
             if other != header:
                 place = found.place(other, "path")
                 message = f"{str(route.path)!r} matches the same requests as {place}, change one of the two"
                 yield found.error(header, "path", message)
                 break
+
+
+def _versions(found: Found) -> Iterator[ConfigError]:
+    if found.names["versioning"]:
+        return
+    for header, route in found.of(RouteSection):
+        if route.version is not None:
+            yield found.error(header, "version", "needs to know where versions stand, add [versioning]")
+    for header, _ in found.of(VersionSection):
+        yield found.error(header, "", "is of no use without [versioning], add that")
 
 
 def _tokens(found: Found) -> Iterator[ConfigError]:

@@ -21,6 +21,7 @@ from apigw.config.overrides import Overrides
 from apigw.config.planned import UNUSED_VARIABLES
 from apigw.config.problems import ConfigError, ConfigErrors, Origin
 from apigw.config.substitute import MASK, secret
+from apigw.config.versioning import spread
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
@@ -101,7 +102,8 @@ class _Loader:
 
     def load(self, text: str) -> Steps[GatewayConfig]:
         reader = BlockReader(self._file, self._environ, self._errors.append, self._note_variable)
-        for number, block in enumerate(read_ini(text, self._file, self._errors.append).values()):
+        blocks = spread(read_ini(text, self._file, self._errors.append), self._file, self._errors.append)
+        for number, block in enumerate(blocks.values()):
             if number % SOME == 0:
                 yield
             draft = reader.draft(block)

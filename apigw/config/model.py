@@ -75,8 +75,10 @@ from apigw.config.units import (
     parse_threshold,
     size_between,
 )
+from apigw.config.versioning import ROUTE_VERSION, UNVERSIONED, VersioningSection, VersionSection
 from apigw.policy.cors import ANY, SAFE_EXPOSED
 from apigw.policy.paths import Rewrite
+from apigw.policy.versions import natural
 
 MIN_TOKEN = 16
 """Bytes of the admin token: 64 bits even if they are only hexadecimal digits."""
@@ -626,6 +628,13 @@ class RouteSection:
         example="X-Canary: yes",
         help="Fields that the request must have, with these very values.",
     )
+    version: str | None = option(
+        ROUTE_VERSION,
+        default=None,
+        unset="any",
+        example="1",
+        help="The version of the API that the request must be for, see `[versioning]`; `none` takes no part in that.",
+    )
     service: str = option(NAME, refers_to="service", example="user", help="The service that answers.")
     strip_prefix: str | None = option(
         PREFIX,
@@ -841,6 +850,8 @@ class GatewayConfig:
     admin: AdminSection | None = optional_section("admin", AdminSection)
     services: tuple[ServiceSection, ...] = sections("service", ServiceSection, "user")
     routes: tuple[RouteSection, ...] = sections("route", RouteSection, "users")
+    versioning: VersioningSection | None = optional_section("versioning", VersioningSection)
+    versions: tuple[VersionSection, ...] = sections("version", VersionSection, "1")
     graphql: GraphqlSection = section("graphql", GraphqlSection)
     cors: CorsSection | None = optional_section("cors", CorsSection)
     limits: LimitsSection | None = optional_section("limits", LimitsSection)
@@ -857,6 +868,16 @@ class GatewayConfig:
     origins: Mapping[tuple[str, str], Origin] = field(factory=dict, eq=False, repr=False)
     secrets: frozenset[tuple[str, str]] = field(default=frozenset(), eq=False, repr=False)
     unused: tuple[str, ...] = field(default=(), eq=False)
+
+    @property
+    def known_versions(self) -> tuple[str, ...]:
+        """Of the API, sorted; none without `[versioning]`."""
+        section = self.versioning
+        if section is None:
+            return ()
+        named = [route.version for route in self.routes if route.version != UNVERSIONED]
+        every = {*section.versions, *(version.name for version in self.versions), section.default, *named}
+        return tuple(sorted(filter(None, every), key=natural))
 
     def service(self, name: str) -> ServiceSection:
         """:raises KeyError: there is none of that name."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 PLANNED: dict[str, tuple[str, ...]] = {
     "route": (
-        "version",
         "split",
         "mirror",
         "request.set",
@@ -17,7 +16,6 @@ PLANNED: dict[str, tuple[str, ...]] = {
         "aggregate",
         "stages",
     ),
-    "versioning": ("sources", "default", "*.deprecated", "*.sunset"),
     "graphql": (
         "max_depth",
         "max_cost",

@@ -282,7 +282,7 @@ class Cached:
 
     def _space(self, exchange: Exchange) -> Space:
         asked = [value for name, value in exchange.forwarding if name in (b"X-Forwarded-Proto", b"X-Forwarded-Host")]
-        return (self._route, self._config, *asked)
+        return (self._route, self._config, exchange.version, *asked)
 
     # -- without the service -------------------------------------------------------------------------------------------
 
@@ -522,7 +522,17 @@ class Cached:
         request = exchange.request
         fields = [one for one in request.fields if one[0].lower() not in CONDITIONS]
         behind = Exchange(_copy(request, fields, b"GET"), cast(Outlet, _Nowhere()), cache.seconds())
-        for name in ("id", "correlation_id", "id_lines", "route", "params", "forwarding", "lines", "client_ip"):
+        for name in (
+            "id",
+            "correlation_id",
+            "id_lines",
+            "route",
+            "params",
+            "version",
+            "forwarding",
+            "lines",
+            "client_ip",
+        ):
             setattr(behind, name, getattr(exchange, name))
         behind.principal, behind.identity = exchange.principal, exchange.identity
         personal = exchange.identity is not None or _said(fields).personal or _certified(request)

@@ -15,6 +15,7 @@ from apigw.telemetry.loop_lag import LoopLag
 from apigw.telemetry.redis import RedisMetrics
 from apigw.telemetry.requests import RequestMetrics
 from apigw.telemetry.upstreams import States, UpstreamMetrics
+from apigw.telemetry.versions import VersionMetrics
 from twisted import __version__ as twisted_version
 
 
@@ -26,6 +27,7 @@ class GatewayMetrics:
 
     :ivar requests: to be told of each exchange.
     :ivar redis: to be told which server is in use. :ivar cache: the same of what is kept.
+    :ivar versions: the same of who calls which.
     :ivar lag: to be started with the reactor and stopped before its end.
     """
 
@@ -44,7 +46,16 @@ class GatewayMetrics:
         self.lag = LoopLag(clock, seconds)
         self.redis = RedisMetrics()
         self.cache = CacheMetrics()
-        for collector in (self.requests, UpstreamMetrics(states), self.redis, self.cache, self.lag, Build(version)):
+        self.versions = VersionMetrics()
+        for collector in (
+            self.requests,
+            UpstreamMetrics(states),
+            self.redis,
+            self.cache,
+            self.versions,
+            self.lag,
+            Build(version),
+        ):
             registry.register(collector)
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)

@@ -93,6 +93,25 @@ def limits(values: Sequence[Value]) -> Value:
     return values[0] | {"refusals": refusals([value["refusals"] for value in values])}
 
 
+def _version(ones: list[Value]) -> Value:
+    first = [one["first"] for one in ones if one["first"] is not None]
+    callers = [
+        max(each, key=lambda one: str(one["last"])) | {"requests": sum(one["requests"] for one in each)}
+        for each in _named([one["callers"] for one in ones], lambda one: one["who"])
+    ]
+    return ones[0] | {
+        "requests": sum(one["requests"] for one in ones),
+        "first": min(first, default=None),
+        "callers": sorted(callers, key=lambda one: str(one["last"]), reverse=True),
+    }
+
+
+def versions(values: Sequence[Value]) -> Value:
+    """Of ``/api/versions``: each worker knows who has called it."""
+    each = _named([value["versions"] for value in values], lambda one: one["version"])
+    return values[0] | {"versions": [_version(ones) for ones in each]}
+
+
 def plan(values: Sequence[Value]) -> Value:
     """Of ``/api/plan``: each worker has looked at its own requests."""
     changes = _named([value["changes"] for value in values], lambda one: repr({**one, "requests": 0}))
@@ -106,5 +125,6 @@ COMBINED: dict[bytes, Callable[[Sequence[Value]], Value]] = {
     b"/api/requests": requests,
     b"/api/limits": limits,
     b"/api/plan": plan,
+    b"/api/versions": versions,
 }
 """By path; all else is brought together by :func:`~apigw.workers.merge.merge`."""

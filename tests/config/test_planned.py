@@ -6,6 +6,7 @@ from apigw.config.draft import KINDS
 from apigw.config.loader import loads
 from apigw.config.planned import PLANNED, PLANNED_NAMED, UNUSED_VARIABLES
 from apigw.config.problems import ConfigErrors
+from apigw.config.versioning import OF_A_VERSION
 
 CONTRACT = {
     "gateway": """
@@ -50,7 +51,7 @@ CONTRACT = {
 }
 """Keys by kind of section; ``*`` stands for any word."""
 
-NAMED = {"consumer", "listener", "host", "service", "route", "issuer", "stage"}
+NAMED = {"consumer", "listener", "host", "service", "route", "version", "issuer", "stage"}
 
 FOUNDING = {
     "PORT",
@@ -72,6 +73,7 @@ FOUNDING = {
 
 KEYS = {(kind, key) for kind, keys in CONTRACT.items() for key in keys.split()}
 IN_FORCE = {(kind.kind, key) for kind in KINDS.values() for key in kind.options}
+IN_FORCE |= {("versioning", f"*.{key}") for key in OF_A_VERSION if ("version", key) in IN_FORCE}
 NOT_YET = {(kind, key) for kind, keys in PLANNED.items() for key in keys}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apigw.workers.together import aligned, moment, plan, requests
+from apigw.workers.together import aligned, moment, plan, requests, versions
 
 
 def told(instance: str, history: list[list[float]], tail: list[float], requests: int, p95: float) -> dict[str, Any]:
@@ -58,3 +58,16 @@ def test_plans_are_added() -> None:
     both = plan([value, other, value])
     assert (both["requests"], both["changed"], both["unknown"]) == (15, 5, 2)
     assert [(one["path"], one["requests"]) for one in both["changes"]] == [("/a", 4), ("/b", 1)]
+
+
+def test_callers_of_old_versions_are_those_of_all_workers():
+    def caller(who: str, count: int, last: str) -> dict[str, object]:
+        return {"who": who, "requests": count, "last": last, "route": f"at {last}"}
+
+    def said(count: int, first: str | None, *callers: dict[str, object]) -> dict[str, object]:
+        return {"versions": [{"version": "1", "requests": count, "first": first, "callers": list(callers)}]}
+
+    ann, other_ann, bob = caller("ann", 2, "2026-01-02"), caller("ann", 3, "2026-01-04"), caller("bob", 1, "2026-01-03")
+    [told] = versions([said(3, "2026-01-01", bob, ann), said(3, "2026-01-02", other_ann), said(0, None)])["versions"]
+    assert (told["requests"], told["first"]) == (6, "2026-01-01")
+    assert told["callers"] == [caller("ann", 5, "2026-01-04"), bob]

@@ -186,6 +186,11 @@ class Response:
         self._wire = None
 
     @property
+    def notes(self) -> dict[object, Any] | None:
+        """What was derived of :attr:`seen`, for the answers that have the same; None where no other one may."""
+        return None
+
+    @property
     def seen(self) -> Sequence[Field]:
         """:attr:`fields` for who only looks at them: they aren't copied."""
         return self._fields

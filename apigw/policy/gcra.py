@@ -76,6 +76,8 @@ class Verdict(NamedTuple):
     standings: tuple[Standing, ...]
 
 
+_new = tuple.__new__
+
 Spend = tuple[Quota, str]
 """A quota, and the key that spends from it; keys of one store must tell quotas apart where these aren't shared."""
 
@@ -127,7 +129,8 @@ class LocalQuotas:
             whole_at[key] = due
             whole_at.move_to_end(key)
             reset = due - now
-            standings.append(Standing(quota, int((quota.window - reset + CLOSE) / quota.interval), reset))
+            left = (quota, int((quota.window - reset + CLOSE) / quota.interval), reset)
+            standings.append(_new(Standing, left))  # half the time of a call of the class
         while len(whole_at) > self._capacity:
             whole_at.popitem(last=False)
         return Verdict(0.0, None, tuple(standings))

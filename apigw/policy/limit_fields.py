@@ -8,6 +8,7 @@ triple X-RateLimit-*, as GitHub and express-rate-limit send it, with the reset i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import ceil
 
 from apigw.policy.gcra import Quota, Standing
@@ -25,14 +26,21 @@ def policy_item(quota: Quota) -> bytes:
 
 def draft(standings: Sequence[Standing]) -> bytes:
     """Both fields, as lines."""
-    policies = b", ".join([policy_item(standing.quota) for standing in standings])
-    left = b", ".join(
-        [
-            b'"%b";r=%d;t=%d' % (quota.name.encode("ascii"), remaining, ceil(reset - 1e-6))
-            for quota, remaining, reset in standings
-        ]
-    )
-    return b"RateLimit-Policy: %b\r\nRateLimit: %b\r\n" % (policies, left)
+    numbers: list[float] = []
+    quotas = []
+    for quota, remaining, reset in standings:
+        quotas.append(quota)
+        numbers.append(remaining)
+        numbers.append(ceil(reset - 1e-6))
+    return _template(tuple(quotas)) % tuple(numbers)
+
+
+@lru_cache(1024)
+def _template(quotas: tuple[Quota, ...]) -> bytes:
+    """Both fields, with places for what is left of each quota and for the seconds until it is whole again."""
+    policies = b", ".join([policy_item(quota) for quota in quotas])
+    left = b", ".join([b'"%b";r=%%d;t=%%d' % quota.name.encode("ascii").replace(b"%", b"%%") for quota in quotas])
+    return b"RateLimit-Policy: %b\r\nRateLimit: %b\r\n" % (policies.replace(b"%", b"%%"), left)
 
 
 def legacy(standings: Sequence[Standing], epoch: float) -> bytes:

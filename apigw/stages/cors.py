@@ -70,7 +70,20 @@ class CrossOrigin(Stage):
         cors = self._cors
         if exchange.response is response:
             return  # the answer to a preflight has it all
-        vary = cors.vary
+        notes = response.notes
+        known = None if notes is None else notes.get(self)
+        if known is None:
+            known = self._known(response)
+            if notes is not None:
+                notes[self] = known
+        theirs, vary = known
+        if theirs:
+            response.fields = [field for field in response.seen if field[0].lower() not in _OURS]
+        response.lines += cors.lines(_origin(exchange)) + vary
+
+    def _known(self, response: Response) -> tuple[bool, bytes]:
+        """Whether the service's answer has fields that are ours to send, and what it lacks of Vary."""
+        vary = self._cors.vary
         theirs = False
         for name, value in response.seen:
             size = len(name)
@@ -83,9 +96,7 @@ class CrossOrigin(Stage):
                 and b"origin" in value.lower().replace(b" ", b"").split(b",")
             ):
                 vary = b""
-        if theirs:
-            response.fields = [field for field in response.seen if field[0].lower() not in _OURS]
-        response.lines += cors.lines(_origin(exchange)) + vary
+        return theirs, vary
 
 
 def _names_origin(vary: bytes) -> bool:
@@ -94,5 +105,9 @@ def _names_origin(vary: bytes) -> bool:
 
 def _origin(exchange: Exchange) -> bytes:
     """Where the page came from; two of these fields are no answer."""
-    found = field_values(exchange.request.fields, b"origin")
-    return found[0] if len(found) == 1 else b""
+    notes = exchange.request.notes
+    origin: bytes | None = notes.get(_origin)
+    if origin is None:
+        found = field_values(exchange.request.fields, b"origin")
+        origin = notes[_origin] = found[0] if len(found) == 1 else b""
+    return origin

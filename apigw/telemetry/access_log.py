@@ -5,23 +5,36 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from time import gmtime, strftime
 
 from apigw.messages import Exchange
+from apigw.pipeline import Route
 
-_PLAIN = re.compile(r"[ !#-\[\]-~]*").fullmatch
+_PLAIN = re.compile(rb"[ !#-\[\]-~]*").fullmatch
 """What JSON takes between quotes as it is."""
 
 _TEMPLATE = (
-    '{"time":"%s.%03dZ","request_id":"%s","client_ip":"%s","user":%s,"method":"%s","host":%s,"path":%s,'
-    '"protocol":"HTTP/%s","route":"%s","service":"%s","peer":"%s","status":%d,"bytes_in":%d,"bytes_out":%d,'
-    '"total_ms":%.3f,"queue_ms":%.3f,"connect_ms":%.3f,"first_byte_ms":%.3f,"attempts":%d,"error":%s}\n'
+    b'{"time":"%b.%03dZ","request_id":"%b","client_ip":"%b","user":%b,"method":"%b","host":%b,"path":%b,'
+    b'"protocol":"HTTP/%b",%b,"peer":"%b","status":%d,"bytes_in":%d,"bytes_out":%d,'
+    b'"total_ms":%.3f,%b,"first_byte_ms":%.3f,"attempts":%d,"error":%b}\n'
 )
 
+_NO_WAIT = b'"queue_ms":0.000,"connect_ms":0.000'
 
-def quoted(text: str) -> str:
-    """``text`` as a JSON string."""
-    return f'"{text}"' if _PLAIN(text) else json.dumps(text)
+
+def quoted(text: bytes) -> bytes:
+    """
+    ``text`` as a JSON string.
+
+    :param text: Latin-1, as fields have it.
+    """
+    return b'"%b"' % text if _PLAIN(text) else json.dumps(text.decode("latin-1")).encode("ascii")
+
+
+@lru_cache(4096)
+def _name(user: str | None) -> bytes:
+    return b"null" if user is None else json.dumps(user).encode("ascii")
 
 
 class AccessLogFormat:
@@ -38,7 +51,8 @@ class AccessLogFormat:
         self._seconds = seconds
         self._path = path
         self._second = 0
-        self._prefix = ""
+        self._prefix = b""
+        self._places: dict[Route, bytes] = {}
 
     def line(self, exchange: Exchange) -> bytes:
         """
@@ -53,7 +67,7 @@ class AccessLogFormat:
         second = int(wall)
         if second != self._second:
             self._second = second
-            self._prefix = strftime("%Y-%m-%dT%H:%M:%S", gmtime(second))
+            self._prefix = strftime("%Y-%m-%dT%H:%M:%S", gmtime(second)).encode("ascii")
         request = exchange.request
         response, error, route = exchange.response, exchange.error, exchange.route
         attempts = exchange.attempts
@@ -69,30 +83,41 @@ class AccessLogFormat:
                 connect += attempt.connect
         status = response.status if response is not None else error.status if error is not None else 0
         body = request.body
-        user = exchange.principal
+        host = request.notes.get(self)
+        if host is None:
+            host = request.notes[self] = quoted(request.authority)
+        waited = _NO_WAIT
+        if queue or connect:
+            waited = b'"queue_ms":%.3f,"connect_ms":%.3f' % (queue * 1000.0, connect * 1000.0)
         line = _TEMPLATE % (
             self._prefix,
             (wall - second) * 1000.0,
-            exchange.id.decode("ascii"),
-            exchange.client_ip,
-            "null" if user is None else quoted(user),
-            request.method.decode("latin-1"),
-            quoted(request.authority.decode("latin-1")),
-            quoted(self._path(request.path, request.query).decode("latin-1")),
-            request.version.decode("ascii"),
-            "" if route is None else route.name,
-            "" if route is None else route.service,
-            peer,
+            exchange.id,
+            exchange.client_ip.encode("ascii"),
+            _name(exchange.principal),
+            request.method,
+            host,
+            quoted(self._path(request.path, request.query)),
+            request.version,
+            self._place(route),
+            peer.encode("ascii"),
             status,
             0 if body is None else body.received,
             exchange.sent,
             (self._seconds() - exchange.begun) * 1000.0,
-            queue * 1000.0,
-            connect * 1000.0,
+            waited,
             first_byte * 1000.0,
             len(attempts),
-            "null" if error is None else quoted(error.code),
+            b"null" if error is None else b'"%b"' % error.code.encode("ascii"),
         )
         if exchange.would_refuse:
-            line = f'{line[:-2]},"would_refuse":{quoted(exchange.would_refuse)}}}\n'
-        return line.encode()
+            line = b'%b,"would_refuse":"%b"}\n' % (line[:-2], exchange.would_refuse.encode("ascii"))
+        return line
+
+    def _place(self, route: Route | None) -> bytes:
+        if route is None:
+            return b'"route":"","service":""'
+        place = self._places.get(route)
+        if place is None:
+            place = self._places[route] = b'"route":"%b","service":"%b"' % (route.name.encode(), route.service.encode())
+        return place

@@ -52,6 +52,10 @@ class PeerResponse(Response):
         self.body: Any = self
         self._connection = connection
 
+    @property
+    def notes(self) -> dict[object, Any] | None:
+        return None if self._wire is None else self.head.notes
+
     # -- the connection's side ---------------------------------------------------------------------------------
 
     def complete(self, body: bytes) -> None:

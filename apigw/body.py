@@ -183,3 +183,20 @@ class RequestBody:
                 self._kept.clear()
         if self._consumer is not None:
             self._consumer.write(data)
+
+
+@implementer(IConsumer)
+class Collected:
+    """Takes a body as a whole."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """All is taken as it comes."""
+
+    def unregisterProducer(self) -> None:
+        """The end."""
+
+    def write(self, data: bytes) -> None:
+        self.data += data

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from twisted.internet.interfaces import IConsumer
-from zope.interface import implementer
-
+from apigw.body import Collected
 from apigw.errors import ClientError
 from apigw.messages import Exchange, field_value
 from apigw.stages.body_limit import BodyLimit
@@ -16,28 +14,13 @@ MAX_BODY = 65536
 """Bytes."""
 
 
-@implementer(IConsumer)
-class _Collected:
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def registerProducer(self, producer: object, streaming: bool) -> None:
-        """All is taken as it comes."""
-
-    def unregisterProducer(self) -> None:
-        """The end."""
-
-    def write(self, data: bytes) -> None:
-        self.data += data
-
-
 async def collected(exchange: Exchange, cap: int = MAX_BODY) -> bytes:
     """
     All of the body of a request.
 
     :raises BodyTooLarge: it has more than ``cap`` bytes.
     """
-    taken = _Collected()
+    taken = Collected()
     body = exchange.request.body
     if body is not None:
         BodyLimit(cap).request(exchange)

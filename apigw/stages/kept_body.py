@@ -4,31 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.interfaces import IConsumer, IProtocol
+from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
-from zope.interface import implementer
 
-from apigw.body import RequestBody
+from apigw.body import Collected, RequestBody
 from apigw.errors import BodyTooLarge, UpstreamReset
 from apigw.messages import Exchange, Response
 from apigw.task import Awaited
-
-
-@implementer(IConsumer)
-class _Collected:
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def registerProducer(self, producer: object, streaming: bool) -> None:
-        """All is taken as it comes."""
-
-    def unregisterProducer(self) -> None:
-        """The end."""
-
-    def write(self, data: bytes) -> None:
-        self.data += data
 
 
 async def keep_request(exchange: Exchange, cap: int) -> bytes:
@@ -48,7 +32,7 @@ async def keep_request(exchange: Exchange, cap: int) -> bytes:
     if body.expects:
         exchange.inform(100, [])
         request.replace_fields([field for field in request.fields if field[0].lower() != b"expect"])
-    collected = _Collected()
+    collected = Collected()
     await body.startProducing(collected)
     data = bytes(collected.data)
     whole = RequestBody(len(data), _nothing, _nothing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -50,7 +51,17 @@ def parse_api(text: str) -> str:
     url = parse_url(text).rstrip("/")
     if "?" in url:
         raise ValueError(f"{text!r} has a query, leave it out")
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise ValueError(f"{text!r} would have the token sent in clear text, write https")
     return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 NAME_SERVERS: Kind[tuple[tuple[str, int], ...]] = list_of(

@@ -113,3 +113,10 @@ def test_the_example_of_the_documentation():
         "kubernetes://shop/ai:http",
         "registry:mail",
     ]
+
+
+def test_the_token_of_kubernetes_is_not_sent_in_clear_text():
+    for api in ("http://127.0.0.1:8001", "http://[::1]:8001", "http://localhost:8001", "https://api.example"):
+        assert loads(f"[discovery]\nkubernetes.api = {api}\n[service:user]\nurls = http://a\n", "f", {})
+    [problem] = problems("[discovery]\nkubernetes.api = http://api.example\n[service:user]\nurls = http://a\n")
+    assert problem.endswith("'http://api.example' would have the token sent in clear text, write https")

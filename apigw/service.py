@@ -8,7 +8,7 @@ import signal
 import sys
 from random import Random
 from time import monotonic, time
-from typing import Any
+from typing import Any, TextIO
 
 from attrs import evolve
 from prometheus_client import CollectorRegistry
@@ -23,7 +23,7 @@ from apigw.config import ConfigErrors, GatewayConfig
 from apigw.config.loader import Steps, whole
 from apigw.dates import HttpDate
 from apigw.demo import tour
-from apigw.doors import Doors
+from apigw.doors import Door, Doors
 from apigw.loop import lean
 from apigw.policy.token_counts import TokenCounts
 from apigw.reload import CannotStart, Commit, Reload, Source, in_turns
@@ -264,13 +264,20 @@ class Gateway(MultiService):
         self._reactor.callWhenRunning(self._take_stop_signals)
         self._doors.start()
         if self._builder.demos and self.yields is None and sys.__stdout__ is not None:
-            port = self._doors.all[0].port
-            base = f"http://127.0.0.1:{8080 if port is None else getattr(port.getHost(), 'port', 8080)}"
-            sys.__stdout__.write("\n".join(["", "Try:", *tour(base), "", ""]))
-            sys.__stdout__.flush()
+            self._greet(sys.__stdout__)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+
+    def _greet(self, out: TextIO) -> None:
+        """Say what may be tried with the embedded services."""
+        doors = self._doors.all
+        lines = ["", "Try:", *tour(_url(doors[0], 8080)), ""]
+        admin = self._config.admin
+        if admin is not None and not admin.token:
+            lines += [f"And look: {_url(doors[-1], 9900)}/", ""]
+        out.write("\n".join([*lines, ""]))
+        out.flush()
 
     def stopService(self) -> Deferred[Any]:
         """
@@ -351,3 +358,9 @@ class Gateway(MultiService):
 
 def _no_log(where: str, failed: OSError) -> CannotStart:
     return CannotStart(f"[gateway] access_log: can't open {where}: {failed.strerror}")
+
+
+def _url(door: Door, otherwise: int) -> str:
+    """:param otherwise: the port of one that has none."""
+    where = None if door.port is None else door.port.getHost()
+    return f"http://127.0.0.1:{getattr(where, 'port', otherwise)}"

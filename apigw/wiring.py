@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic, time
@@ -39,17 +39,20 @@ from apigw.config.certificates import stamp
 from apigw.config.files import absolute
 from apigw.config.loader import SOME, Steps
 from apigw.config.model import RouteSection, ServiceRetry, ServiceSection
+from apigw.config.transforming import RouteRequest, RouteResponse, statuses
 from apigw.config.versioning import UNVERSIONED
 from apigw.core import GatewayCore
 from apigw.dates import HttpDate
 from apigw.edge import Edge
 from apigw.finder import VERSION, ProxyRoutes, VersionedRoutes, refuse
 from apigw.keys.key_file import KeyFile
-from apigw.messages import Response, Timeouts
+from apigw.messages import Field, Fields, Response, Timeouts
 from apigw.pipeline import Across, Route, Stage
 from apigw.policy import redact
 from apigw.policy.cache.terms import Rules
 from apigw.policy.cors import Cors
+from apigw.policy.field_changes import FieldChanges
+from apigw.policy.fields import FOLD
 from apigw.policy.forwarded import Forwarding
 from apigw.policy.outgoing import Outgoing
 from apigw.policy.paths import Rewrite
@@ -71,11 +74,13 @@ from apigw.stages.cross_site import CrossSite
 from apigw.stages.events import EventStreams
 from apigw.stages.idempotency import Claims, Once
 from apigw.stages.identity import Identity
+from apigw.stages.json_body import OF_THE_SERVICE, JsonBody
 from apigw.stages.jwt import Jwt
 from apigw.stages.metrics import Metrics
 from apigw.stages.origin import Origin
 from apigw.stages.recording import Recording
 from apigw.stages.request_id import RequestId
+from apigw.stages.transform import RequestFields, ResponseFields
 from apigw.stages.transport_security import StrictTransport, ToHttps
 from apigw.stages.versions import ContractVersion, VersionCalls, Versioned
 from apigw.streams import Streams
@@ -603,7 +608,8 @@ class Wiring:
         cap = self._config.gateway.max_body if route.max_body is None else route.max_body
         template = None if route.rewrite is None else str(route.rewrite)
         rewrite = Rewrite(str(route.path), route.strip_prefix, template)
-        across: Across = self._forwarder(route.service, rewrite, route.timeout.total, route.priority)
+        outgoing = self._changed(route)
+        across: Across = self._forwarder(route.service, rewrite, route.timeout.total, route.priority, outgoing=outgoing)
         if route.idempotency:
             assert self._claims is not None
             total = route.timeout.total or self._config.service(route.service).timeout.total
@@ -614,6 +620,9 @@ class Wiring:
             across = Cached(across, self._cache, rules, route.name, repr(route))
         elif self._cache is not None:
             stages.append(Invalidation(self._cache))
+        body = route.response.body
+        if body.changes:
+            across = JsonBody(across, body.shape, body.wrap != "off", body.max, body.otherwise == "refuse", time)
         before, after = self._edge.route(route)
         stages = [
             *stages,
@@ -627,8 +636,35 @@ class Wiring:
             *stages,
             *self._edge.upgrades(route, self._streams),
             EventStreams(self._streams, self._reactor, monotonic, route.events.heartbeat),
+            *self._transformed(route),
         ]
-        return Route(route.name, route.service, self._limited(stages, cap), self._either(route, rewrite, across))
+        either = self._either(route, rewrite, across, outgoing)
+        return Route(route.name, route.service, self._limited(stages, cap), either)
+
+    @staticmethod
+    def _transformed(route: RouteSection) -> list[Stage]:
+        """Stands last, for on the way up it sees what the service has said before anybody else adds to it."""
+        stages: list[Stage] = []
+        request, response = route.request, route.response
+        sent = [(one.name, one.value) for one in (*request.set, *request.add) if one.value.variables]
+        if sent:
+            stages.append(RequestFields(sent))
+        told = [(one.name, one.value) for one in (*response.set, *response.add)]
+        changes = _changes(response)
+        if told or changes or response.status:
+            stages.append(ResponseFields(changes, told, statuses(response.status)))
+        return stages
+
+    @staticmethod
+    def _changed(route: RouteSection) -> FieldChanges | None:
+        """What the service gets of the fields of a client, and what it gets besides; None for all of them."""
+        request = route.request
+        fixed = [one for one in (*request.set, *request.add) if not one.value.variables]
+        added = [(one.name.encode("ascii"), one.value.parts[0].encode()) for one in fixed]
+        whole = route.response.body.changes
+        if whole:
+            added.append((b"Accept-Encoding", b"identity"))
+        return _changes(request, OF_THE_SERVICE if whole else (), added) or None
 
     @staticmethod
     def _compression(route: RouteSection) -> list[Stage]:
@@ -638,12 +674,12 @@ class Wiring:
         own = route.compress
         return [Compression(available(), own.types, own.min_size, route.compression == "public")]
 
-    def _either(self, route: RouteSection, rewrite: Rewrite, plain: Across) -> Across:
+    def _either(self, route: RouteSection, rewrite: Rewrite, plain: Across, outgoing: FieldChanges | None) -> Across:
         """What answers requests of a route that may change the protocol, or may not."""
         if not route.upgrade:
             return plain
         upgrading = self._forwarder(
-            route.service, rewrite, route.timeout.total, route.priority, made=UpgradingForwarder
+            route.service, rewrite, route.timeout.total, route.priority, UpgradingForwarder, outgoing
         )
         assert isinstance(upgrading, UpgradingForwarder)
         return Either(plain, upgrading)
@@ -702,6 +738,7 @@ class Wiring:
         total: float | None = None,
         priority: str = "normal",
         made: type[Forwarder] = Forwarder,
+        outgoing: FieldChanges | None = None,
     ) -> Forwarder | Fallback:
         service = self._config.service(name)
         timeout = service.timeout
@@ -718,7 +755,7 @@ class Wiring:
             preserve_host=service.preserve_host,
             pseudonym=self._pseudonym.encode(),
             sticky=upstream.sticky,
-            outgoing=self._outgoing(service),
+            outgoing=_both(self._outgoing(service), outgoing),
         )
         own = service.fallback
         if own.content is None or not plain:
@@ -744,6 +781,21 @@ class Wiring:
 
 def _nothing(_: object) -> None:
     """To be done to start or stop a part that only remembers."""
+
+
+def _changes(
+    own: RouteRequest | RouteResponse, removed: Sequence[bytes] = (), added: Sequence[Field] = ()
+) -> FieldChanges:
+    names = [*own.remove, *(one.name for one in own.set)]
+    renamed = {one.old.lower().encode("ascii").translate(FOLD): one.new.encode("ascii") for one in own.rename}
+    return FieldChanges([*(name.encode("ascii").translate(FOLD) for name in names), *removed], renamed, added)
+
+
+def _both(first: Outgoing | None, then: FieldChanges | None) -> Callable[[Fields], Fields] | None:
+    """One after the other."""
+    if first is None or then is None:
+        return first or then
+    return lambda fields: then(first(fields))
 
 
 def _found(service: ServiceSection) -> bool:

@@ -22,7 +22,7 @@ from apigw.config.model import (
 )
 from apigw.config.option import section_kinds
 from apigw.config.problems import DEFAULT, ConfigError, Origin, did_you_mean
-from apigw.config.tokens import ForwardAuthSection, JwtSection, TokenIssuer
+from apigw.config.tokens import ForwardAuthSection, IdentitySection, JwtSection, TokenIssuer
 from apigw.config.versioning import UNVERSIONED, VersionSection
 
 S = TypeVar("S")
@@ -67,6 +67,7 @@ def check(found: Found) -> Iterator[ConfigError]:
     yield from _listeners(found)
     yield from _routes(found)
     yield from _versions(found)
+    yield from _transformed(found)
     yield from _costs(found)
     yield from _tokens(found)
 
@@ -146,6 +147,19 @@ def _routes(found: Found) -> Iterator[ConfigError]:
                 message = f"{str(route.path)!r} matches the same requests as {place}, change one of the two"
                 yield found.error(header, "path", message)
                 break
+
+
+def _transformed(found: Found) -> Iterator[ConfigError]:
+    """Fields by which services know who asks can't be written by a template too."""
+    own: dict[str, str] = {}
+    for header, identity in found.of(IdentitySection):
+        own |= {claim.name.lower(): header for claim in identity.claims}
+    for header, keys in found.of(ApiKeysSection):
+        own[keys.field.lower()] = header
+    for header, route in found.of(RouteSection):
+        for key, name in route.request.names:
+            if name.lower() in own:
+                yield found.error(header, key, f"{name} is a field of [{own[name.lower()]}], write another")
 
 
 def _versions(found: Found) -> Iterator[ConfigError]:

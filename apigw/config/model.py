@@ -62,6 +62,7 @@ from apigw.config.tokens import (
     JwtSection,
     RevocationSection,
 )
+from apigw.config.transforming import RouteRequest, RouteResponse, used
 from apigw.config.units import (
     DURATION,
     NETWORK,
@@ -78,6 +79,7 @@ from apigw.config.units import (
 from apigw.config.versioning import ROUTE_VERSION, UNVERSIONED, VersioningSection, VersionSection
 from apigw.policy.cors import ANY, SAFE_EXPOSED
 from apigw.policy.paths import Rewrite
+from apigw.policy.templates import OF_A_TOKEN
 from apigw.policy.versions import natural
 
 MIN_TOKEN = 16
@@ -656,6 +658,8 @@ class RouteSection:
         default="normal",
         help="Who is refused first where a service is at its `adaptive.limit`.",
     )
+    request: RouteRequest = group(RouteRequest)
+    response: RouteResponse = group(RouteResponse)
     max_body: int | None = option(
         SIZE,
         default=None,
@@ -754,6 +758,7 @@ class RouteSection:
         for key in ("stale_while_revalidate", "stale_if_error"):
             if getattr(self, key) is not None and self.cache == OFF:
                 yield key, "is of no use without cache, add for example cache = 60s"
+        yield from self._transformed()
         if self.strip_prefix is not None and self.rewrite is not None:
             yield "rewrite", "strip_prefix is there too, keep one of the two"
         for key, value in (("strip_prefix", self.strip_prefix), ("rewrite", self.rewrite)):
@@ -761,6 +766,22 @@ class RouteSection:
                 Rewrite(self.path.text, **{"template" if key == "rewrite" else key: value})
             except ValueError as error:
                 yield key, f"{error}; it must fit path = {self.path}"
+
+    def _transformed(self) -> Iterator[tuple[str, str]]:
+        yield from self.request.problems()
+        yield from self.response.problems()
+        if self.cache != OFF and self.request.rename:
+            yield "request.rename", "would let the cache mix up answers, take cache away or rename the field elsewhere"
+        for own in (self.request, self.response):
+            for key, variable in used(own):
+                family, _, name = variable.partition(".")
+                if family in OF_A_TOKEN and self.auth == "none":
+                    yield (
+                        key,
+                        f"has {{{variable}}}, but nobody is asked who they are: write auth = optional or required",
+                    )
+                elif family == "param" and name not in self.path.pattern.names:
+                    yield key, f"has {{{variable}}}, but path = {self.path} has no {{{name}}}"
 
 
 @frozen(kw_only=True)

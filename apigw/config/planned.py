@@ -9,10 +9,6 @@ PLANNED: dict[str, tuple[str, ...]] = {
     "route": (
         "split",
         "mirror",
-        "request.set",
-        "request.remove",
-        "response.set",
-        "response.remove",
         "aggregate",
         "stages",
     ),

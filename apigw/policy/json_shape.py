@@ -1,0 +1,118 @@
+"""JSON values with members selected, removed and renamed, by paths such as ``user.address.city``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Path = tuple[str, ...]
+"""Names of members, from the outermost in; what is an array on the way is meant with each of its items."""
+
+Tree = dict[str, Any]
+
+
+class NotJson(ValueError):
+    """The text is not JSON, or none that could be written again as it was."""
+
+
+class Shape:
+    """
+    :param select: members that stay, of objects, with all that is in them; empty for all.
+    :param remove: members that go.
+    :param rename: new names of members by their paths. What had the new name goes.
+
+    In this order; each path is that of the value as it came.
+    """
+
+    def __init__(
+        self, select: Sequence[Path] = (), remove: Sequence[Path] = (), rename: Mapping[Path, str] | None = None
+    ) -> None:
+        self._select = _tree(dict.fromkeys(select, True))
+        self._remove = _tree(dict.fromkeys(remove, True))
+        self._rename = _tree(rename or {})
+
+    def __bool__(self) -> bool:
+        return bool(self._select or self._remove or self._rename)
+
+    def __call__(self, value: Any) -> Any:
+        """:return: a new value; the old one may be changed."""
+        if self._select:
+            value = _each(value, self._select, _selected)
+        if self._remove:
+            value = _each(value, self._remove, _removed)
+        if self._rename:
+            value = _each(value, self._rename, _renamed)
+        return value
+
+
+def parse(data: bytes) -> Any:
+    """
+    :raises NotJson: it isn't, or is nested too deeply.
+    """
+    try:
+        return json.loads(data, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise NotJson("It is not JSON.") from None
+
+
+def write(value: Any) -> bytes:
+    """
+    :raises NotJson: a number is too large for what reads it.
+    """
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+    except (ValueError, RecursionError):
+        raise NotJson("It can't be written as JSON.") from None
+
+
+def _refuse(name: str) -> object:
+    raise ValueError(name)
+
+
+def _tree(paths: Mapping[Path, Any]) -> Tree:
+    """A path that goes on below another that ends is part of that one already."""
+    tree: Tree = {}
+    for path in sorted(paths, key=len):
+        node = tree
+        for name in path[:-1]:
+            node = node.setdefault(name, {})
+            if not isinstance(node, dict):
+                break
+        else:
+            node[path[-1]] = paths[path]
+    return tree
+
+
+def _each(value: Any, tree: Tree, change: Callable[[dict[str, Any], Tree], dict[str, Any]]) -> Any:
+    if isinstance(value, list):
+        return [_each(item, tree, change) for item in value]
+    return change(value, tree) if isinstance(value, dict) else value
+
+
+def _selected(value: dict[str, Any], tree: Tree) -> dict[str, Any]:
+    return {
+        name: _each(member, tree[name], _selected) if isinstance(tree[name], dict) else member
+        for name, member in value.items()
+        if name in tree
+    }
+
+
+def _removed(value: dict[str, Any], tree: Tree) -> dict[str, Any]:
+    return {
+        name: _each(member, tree[name], _removed) if name in tree else member
+        for name, member in value.items()
+        if not (name in tree and not isinstance(tree[name], dict))
+    }
+
+
+def _renamed(value: dict[str, Any], tree: Tree) -> dict[str, Any]:
+    goes = {new for name, new in tree.items() if isinstance(new, str) and name in value}
+    made: dict[str, Any] = {}
+    for name, member in value.items():
+        new = tree.get(name)
+        if isinstance(new, str):
+            made[new] = member
+        elif name not in goes:
+            made[name] = member if new is None else _each(member, new, _renamed)
+    return made

@@ -95,6 +95,8 @@ class PeerConnection(Protocol):
     """
 
     transport: Any  # ITransport with IConsumer and IPushProducer; None until connected
+    ends_at_once = True
+    """See :mod:`apigw.transports`."""
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer, ITCPTransport
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.web.iweb import UNKNOWN_LENGTH
@@ -62,6 +62,8 @@ class Channel(Protocol):
     """
 
     transport: Any  # ITransport with IConsumer and IPushProducer; None until connected
+    ends_at_once = True
+    """See :mod:`apigw.transports`."""
     tls: ClientTls | None = None
     _tunnel: Tunnel | None = None
 
@@ -95,8 +97,6 @@ class Channel(Protocol):
     def connectionMade(self) -> None:
         transport = self.transport
         self._site.opened(self)
-        if ITCPTransport.providedBy(transport):
-            transport.setTcpNoDelay(True)
         peer = transport.getPeer()
         transport.registerProducer(self, True)
         self._client = ClientAddress(getattr(peer, "host", ""), getattr(peer, "port", 0), self._site.scheme, self.tls)

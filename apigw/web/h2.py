@@ -23,7 +23,7 @@ from h2.exceptions import NoSuchStreamError, ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame, PingFrame
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IPushProducer, ITCPTransport
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -128,8 +128,6 @@ class Http2Connection(Protocol):
         transport, site = self.transport, self.site
         site.opened(self)
         site.http2.connections += 1
-        if ITCPTransport.providedBy(transport):
-            transport.setTcpNoDelay(True)
         peer = transport.getPeer()
         transport.registerProducer(self, True)
         self.client = ClientAddress(getattr(peer, "host", ""), getattr(peer, "port", 0), site.scheme, self.tls)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives import hashes
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress, IDelayedCall, IHandshakeListener, ITCPTransport
+from twisted.internet.interfaces import IAddress, IDelayedCall, IHandshakeListener
 from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
@@ -31,11 +31,6 @@ class ServerTls(TLSMemoryBIOProtocol):
 
     transport: Any
     auth: ClientAuth
-
-    def makeConnection(self, transport: Any) -> None:
-        if ITCPTransport.providedBy(transport):
-            transport.setTcpNoDelay(True)
-        super().makeConnection(transport)
 
     def loseConnection(self) -> None:
         """Send what there is and a farewell, and close."""

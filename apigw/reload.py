@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from apigw.config import ConfigErrors, GatewayConfig
 from apigw.config.loader import Steps, loading, read_text
+from apigw.notify import SILENT, Notify
 from apigw.telemetry.reloads import Reloads
 
 T = TypeVar("T")
@@ -82,14 +83,16 @@ class Reload:
     :param prepare: makes ready all that the text of a configuration asks for, and changes nothing. Raises
         :class:`ConfigErrors` or :class:`CannotStart` where it can't be used, having taken back what it did.
     :param told: takes down how each ended.
+    :param notify: tells the service manager.
     """
 
     _log = Logger()
 
-    def __init__(self, source: Source, prepare: Prepare, told: Reloads) -> None:
+    def __init__(self, source: Source, prepare: Prepare, told: Reloads, notify: Notify = SILENT) -> None:
         self._source = source
         self._prepare = prepare
         self._told = told
+        self._notify = notify
         self._one = DeferredLock()
 
     def __call__(self) -> Deferred[bool]:
@@ -110,6 +113,7 @@ class Reload:
 
     async def _reload(self) -> bool:
         begun = monotonic()
+        self._notify.reloading()
         try:
             commit = await self._prepare(self._source.text())
         except (ConfigErrors, CannotStart) as wrong:
@@ -126,9 +130,11 @@ class Reload:
     def _done(self, seconds: float) -> None:
         """A new configuration is in force."""
         self._told.ended(time(), "")
+        self._notify.reloaded("")
         self._log.info("reloaded in {ms} ms", ms=round(seconds * 1000.0))
 
     def _refused(self, reason: str) -> None:
         """The one before stays in force."""
         self._told.ended(time(), reason)
+        self._notify.reloaded(reason)
         self._log.warn("not reloaded, the configuration stays as it was: {reason}", reason=reason)

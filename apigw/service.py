@@ -25,9 +25,11 @@ from apigw.dates import HttpDate
 from apigw.demo import tour
 from apigw.doors import Door, Doors
 from apigw.loop import lean
+from apigw.notify import SILENT, Notify
 from apigw.policy.token_counts import TokenCounts
 from apigw.reload import CannotStart, Commit, Reload, Source, in_turns
 from apigw.sockets import Sockets
+from apigw.starting import when_running
 from apigw.telemetry.http2 import Http2Metrics
 from apigw.telemetry.levels import LogLevels
 from apigw.telemetry.lines import LineWriter, target
@@ -59,6 +61,7 @@ class Gateway(MultiService):
     :param source: where it came from, for reloads.
     :param sockets: opens the listeners.
     :param upgrade: starts the process that follows this one.
+    :param notify: tells the service manager.
     :raises CannotStart: a listener's address is taken or not permitted, a file can't be opened.
 
     Listeners are bound here, before twistd becomes a daemon and sheds its privileges, so that a taken port is an
@@ -70,7 +73,13 @@ class Gateway(MultiService):
     """Other processes accept from the same sockets, and one speaks for all; see :mod:`apigw.workers.share`."""
 
     def __init__(
-        self, config: GatewayConfig, reactor: Any, source: Source, sockets: Sockets, upgrade: Upgrade | None = None
+        self,
+        config: GatewayConfig,
+        reactor: Any,
+        source: Source,
+        sockets: Sockets,
+        upgrade: Upgrade | None = None,
+        notify: Notify = SILENT,
     ) -> None:
         super().__init__()
         self._config = config
@@ -86,8 +95,9 @@ class Gateway(MultiService):
         self._reloads = Reloads(time())
         self._source = source
         self._upgrade = upgrade
+        self._notify = notify
         self._passed_on = False
-        self.reload = Reload(source, self.prepare, self._reloads)
+        self.reload = Reload(source, self.prepare, self._reloads, notify)
         self._date = HttpDate()
         self._pseudonym = f"apigw-{os.urandom(4).hex()}"
         self._token_counts = TokenCounts()
@@ -261,13 +271,14 @@ class Gateway(MultiService):
         if self.yields is None:
             self._builder.start_checks()
         self.take_signals()
-        self._reactor.callWhenRunning(self._take_stop_signals)
+        when_running(self._reactor, self._take_stop_signals)
         self._doors.start()
         if self._builder.demos and self.yields is None and sys.__stdout__ is not None:
             self._greet(sys.__stdout__)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+        self._reactor.callWhenRunning(self._notify.ready, "accepts connections")
 
     def _greet(self, out: TextIO) -> None:
         """Say what may be tried with the embedded services."""
@@ -286,6 +297,7 @@ class Gateway(MultiService):
         :return: fires when all is ended; bounded by ``drain_timeout`` and a little.
         """
         self._draining = True
+        self._notify.stopping(self._config.gateway.drain_timeout)
         if self._live is not None:
             self._live.close()
         ended = self._doors.close(self._passed_on)
@@ -305,6 +317,7 @@ class Gateway(MultiService):
         self._wiring.stop()
         if self._lines is not None:
             self._lines.close()
+        self._notify.close()
         return maybeDeferred(super().stopService)
 
     def take_signals(self) -> None:

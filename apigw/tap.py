@@ -7,20 +7,22 @@ import sys
 from typing import Any
 
 from twisted.application.reactors import getReactorTypes
-from twisted.application.service import IService
+from twisted.application.service import IService, Service
 from twisted.python import usage
 
 from apigw import __version__
 from apigw.config import ConfigErrors, show
 from apigw.config.loader import loads
+from apigw.notify import VARIABLES, Notify
 from apigw.reload import Source
 from apigw.sockets import PASSED as SOCKETS
 from apigw.sockets import Sockets
+from apigw.starting import Start
 from apigw.upgrade import PASSED as UPGRADE
 from apigw.upgrade import Upgrade, followed
 from apigw.workers.passing import started, text_of
 
-PASSED_ON = (SOCKETS, UPGRADE, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+PASSED_ON = (SOCKETS, UPGRADE, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", *VARIABLES)
 
 
 class Options(usage.Options):
@@ -61,7 +63,7 @@ class Options(usage.Options):
             print(show(self.loaded) if self["show"] else f"{self['config'] or 'environment'}: ok")
             sys.exit(0)
 
-    def successor(self, reactor: object) -> Upgrade:
+    def successor(self, reactor: object, notify: Notify) -> Upgrade:
         """What starts a process that follows this one, and logs where this one does."""
         twistd = self.parent
         assert twistd is not None
@@ -73,7 +75,7 @@ class Options(usage.Options):
         pid_file = os.path.abspath(twistd["pidfile"]) if twistd["pidfile"] else ""  # noqa: PTH100 (or links)
         if self.followed is not None:
             pid_file = self.followed.pid_file
-        return Upgrade(["--nodaemon", "--pidfile=", *log, *self._reactor_and_rest(reactor)], pid_file, reactor)
+        return Upgrade(["--nodaemon", "--pidfile=", *log, *self._reactor_and_rest(reactor)], pid_file, reactor, notify)
 
     def _reactor_and_rest(self, reactor: object) -> list[str]:
         module = type(reactor).__module__
@@ -93,13 +95,16 @@ def makeService(options: Options) -> IService:
     from apigw.reload import CannotStart
 
     try:
-        return _service(options, reactor)
+        service = _service(options, reactor)
     except CannotStart as error:
         print(error, file=sys.stderr)
         sys.exit(1)
+    start = Start()
+    service.setServiceParent(start)
+    return start
 
 
-def _service(options: Options, reactor: Any) -> IService:
+def _service(options: Options, reactor: Any) -> Service:
     """A gateway, one of several workers, or who supervises these."""
     from apigw.service import Gateway
 
@@ -108,18 +113,19 @@ def _service(options: Options, reactor: Any) -> IService:
         from apigw.workers.worker import Worker
 
         return Worker(options.loaded, reactor, source, sockets, options.start)
+    notify = Notify(os.environ, reactor)
     for name in PASSED_ON:
         os.environ.pop(name, None)  # it was for this process, not for those that it starts
-    upgrade = options.successor(reactor)
+    upgrade = options.successor(reactor, notify)
     if options.loaded.gateway.workers > 1:
         from apigw.workers.supervisor import Supervisor
 
         arguments = options.again(reactor)
-        supervisor = Supervisor(options.loaded, reactor, source, sockets, options.text, arguments, upgrade)
+        supervisor = Supervisor(options.loaded, reactor, source, sockets, options.text, arguments, upgrade, notify)
         if options.followed is not None:
             told = options.followed
             supervisor.all_ready.addCallback(lambda _: told.tell(reactor))
         return supervisor
     if options.followed is not None:
         reactor.callWhenRunning(options.followed.tell, reactor)
-    return Gateway(options.loaded, reactor, source, sockets, upgrade)
+    return Gateway(options.loaded, reactor, source, sockets, upgrade, notify)

@@ -15,6 +15,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from apigw.notify import SILENT, Notify
 from apigw.sockets import PASSED as SOCKETS_PASSED
 from apigw.sockets import passing
 
@@ -50,14 +51,16 @@ class Upgrade:
     """
     :param arguments: of twistd, for the new process.
     :param pid_file: of this one, empty for none; the new process writes it when this one has ended.
+    :param notify: tells the service manager which process is the main one.
     """
 
     _log = Logger()
 
-    def __init__(self, arguments: Sequence[str], pid_file: str, reactor: Any) -> None:
+    def __init__(self, arguments: Sequence[str], pid_file: str, reactor: Any, notify: Notify = SILENT) -> None:
         self._arguments = arguments
         self._pid_file = pid_file
         self._reactor = reactor
+        self._notify = notify
         self._under_way = False
 
     def __call__(self, sockets: Mapping[str, list[int]], follow: Callable[[], object]) -> None:
@@ -73,6 +76,7 @@ class Upgrade:
         descriptors = [one for several in sockets.values() for one in several]
         channel = max(*descriptors, 2, 2) + 1
         environ = {name: value for name, value in os.environ.items() if not name.startswith("LISTEN_")}
+        environ |= self._notify.environment
         environ[SOCKETS_PASSED] = passing(dict(sockets))
         environ[PASSED] = json.dumps({"ready": channel, "process": os.getpid(), "pid_file": self._pid_file})
         successor = _Successor(channel)
@@ -96,6 +100,7 @@ class Upgrade:
                 self._log.error("not upgraded, all goes on as it was: {why}", why=result.getErrorMessage())
             else:
                 self._log.info("upgrade: process {pid} has taken over", pid=process.pid)
+                self._notify.followed_by(process.pid)
                 follow()
 
         successor.ready.addBoth(done)

@@ -15,7 +15,20 @@ from attrs import frozen
 ROOT = Path(__file__).parent.parent / "apigw"
 
 LAYERS = (
-    {"__init__", "errors", "policy", "http1", "dates", "deadline", "loop", "task", "transports", "demo"},
+    {
+        "__init__",
+        "errors",
+        "policy",
+        "http1",
+        "dates",
+        "deadline",
+        "loop",
+        "task",
+        "transports",
+        "demo",
+        "notify",
+        "starting",
+    },
     {"config", "body", "identity", "redis"},
     {"messages"},
     {"routing", "pipeline", "streams"},
@@ -41,7 +54,7 @@ ONLY = {
     "demo": set(),
     "config": {"policy", "errors"},
     "identity": set(),
-    "tap": {"__init__", "config", "reload", "service", "sockets", "upgrade", "workers"},
+    "tap": {"__init__", "config", "notify", "reload", "service", "sockets", "starting", "upgrade", "workers"},
     "cli": {"config"},
     "__main__": {"cli"},
 }

@@ -24,10 +24,12 @@ from twisted.logger import Logger
 from apigw.config import GatewayConfig
 from apigw.config.endpoints import ListenEndpoint
 from apigw.doors import Doors
+from apigw.notify import Notify
 from apigw.policy.gcra import CAPACITY
 from apigw.reload import CannotStart, Commit, Reload, Source, in_turns
 from apigw.sockets import PASSED as SOCKETS_PASSED
 from apigw.sockets import Sockets, passing
+from apigw.starting import end, when_running
 from apigw.state.shared import SharedMemory
 from apigw.telemetry.lines import LineWriter, target
 from apigw.telemetry.reloads import Reloads
@@ -78,6 +80,7 @@ class Supervisor(MultiService):
     :param text: that ``config`` was read from.
     :param arguments: of twistd, for the workers.
     :param upgrade: starts the process that follows this one.
+    :param notify: tells the service manager.
 
     :ivar all_ready: fires when all workers accept connections for the first time.
     :raises CannotStart: a listener's address is taken or not permitted, a file can't be opened.
@@ -94,6 +97,7 @@ class Supervisor(MultiService):
         text: str,
         arguments: Sequence[str],
         upgrade: Upgrade,
+        notify: Notify,
     ) -> None:
         super().__init__()
         self._config = config
@@ -105,6 +109,7 @@ class Supervisor(MultiService):
         self._directory = ""
         self._draining = False
         self._upgrade = upgrade
+        self._notify = notify
         self._passed_on = False
         self.all_ready: Deferred[None] = Deferred()
         self._verdicts: dict[tuple[str, str], tuple[bool, str]] = {}
@@ -119,7 +124,7 @@ class Supervisor(MultiService):
         self._ledger = Ledger()
         self._reloads = Reloads(time())
         self._counts = Workers(lambda: self._slots, self.ready_workers)
-        self.reload = Reload(source, self.prepare, self._reloads)
+        self.reload = Reload(source, self.prepare, self._reloads, notify)
         self._pings = LoopingCall(self._ping)
         self._pings.clock = reactor
         self._most = max(config.gateway.workers, MOST)
@@ -227,6 +232,15 @@ class Supervisor(MultiService):
             self._choose_checker()
         if not self.all_ready.called and len(self.ready_workers()) >= self._config.gateway.workers:
             self.all_ready.callback(None)
+            self._notify.ready(self._status())
+        self._tell_manager()
+
+    def _tell_manager(self) -> None:
+        if not self._draining:
+            self._notify.status(self._status())
+
+    def _status(self) -> str:
+        return f"{len(self.ready_workers())} of {self._config.gateway.workers} workers accept connections"
 
     def _choose_checker(self) -> None:
         """The peers are checked once for all workers."""
@@ -249,6 +263,7 @@ class Supervisor(MultiService):
         """A worker's process is no more."""
         number = worker.number
         worker.is_ready = False
+        self._tell_manager()
         self._ledger.forget(worker.pid)
         if worker.admin:
             Path(worker.admin).unlink(missing_ok=True)
@@ -285,8 +300,7 @@ class Supervisor(MultiService):
         if not self.failed:
             self.failed = True
             self._draining = True
-            self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
-            self._reactor.stop()
+            end(self._reactor)
 
     def _ping(self) -> None:
         for worker in self.ready_workers():
@@ -296,6 +310,7 @@ class Supervisor(MultiService):
     def _hangs(self, worker: WorkerProcess) -> None:
         if worker.is_ready and not worker.stopping and not self._draining:
             worker.is_ready = False
+            self._tell_manager()
             self._log.error("worker {number} hangs: killed", number=worker.number)
             worker.signal(signal.SIGKILL)
 
@@ -405,7 +420,7 @@ class Supervisor(MultiService):
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._asked_to_reload))
         signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self._reopen))
         signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(self._asked_to_upgrade))
-        self._reactor.callWhenRunning(self._begin)
+        when_running(self._reactor, self._begin)
 
     def _begin(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -457,6 +472,7 @@ class Supervisor(MultiService):
     def stopService(self) -> Deferred[Any]:
         """:return: fires when all workers have ended; bounded by ``drain_timeout`` and a little."""
         self._draining = True
+        self._notify.stopping(self._config.gateway.drain_timeout + GRACE)
         if self._admin.live is not None:
             self._admin.live.close()
         if self._pings.running:
@@ -491,6 +507,7 @@ class Supervisor(MultiService):
         self._memory.close()
         os.close(self._shared)
         os.close(self._text)
+        self._notify.close()
         return maybeDeferred(super().stopService)
 
 

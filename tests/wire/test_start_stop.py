@@ -221,3 +221,47 @@ def test_a_rotated_access_log_loses_no_line(directory: Path, own_service: Servic
     assert len(lines) == count == len({line["request_id"] for line in lines})
     assert all(part.stat().st_size for part in parts)
     assert access.stat().st_mode & 0o777 == 0o640
+
+
+FAULT = """\
+import importlib, os
+
+module, name, method = os.environ["FAULT"].split(":")
+
+def fail(*_):
+    raise OSError(28, "No space left on device")
+
+setattr(getattr(importlib.import_module(module), name), method, fail)
+"""
+"""As sitecustomize.py: makes a method fail that should not."""
+
+
+@pytest.mark.parametrize(
+    ("workers", "fault"),
+    [
+        (1, "apigw.doors:Doors:start"),
+        (1, "apigw.service:Gateway:_take_stop_signals"),
+        (2, "apigw.doors:Doors:start"),
+        (2, "apigw.workers.supervisor:Supervisor:_resize"),
+        (2, "apigw.wiring:Wiring:commit"),
+    ],
+)
+def test_a_start_that_fails_is_told_and_leaves_nothing_deaf(directory: Path, workers: int, fault: str) -> None:
+    (directory / "sitecustomize.py").write_text(FAULT)
+    (directory / "gw.ini").write_text(INI.format(port=9).replace("[gateway]", f"[gateway]\nworkers = {workers}"))
+    environ = {"FAULT": fault, "PYTHONPATH": os.fspath(directory)}
+    started = run("-n", "--pidfile=gw.pid", "apigw", "--config", "gw.ini", cwd=directory, environ=environ)
+    assert started.returncode == 1
+    assert "can't start: OSError: [Errno 28] No space left on device" in started.stdout
+    assert not (directory / "gw.pid").exists()
+
+
+def test_a_daemon_that_cant_start_says_so_where_it_was_started(directory: Path) -> None:
+    (directory / "sitecustomize.py").write_text(FAULT)
+    (directory / "gw.ini").write_text(INI.format(port=9))
+    environ = {"FAULT": "apigw.doors:Doors:start", "PYTHONPATH": os.fspath(directory)}
+    how = ["--pidfile=gw.pid", "--logfile=gw.log"]
+    started = run(*how, "apigw", "--config", "gw.ini", cwd=directory, environ=environ)
+    assert started.returncode == 1
+    assert "No space left on device" in started.stdout + started.stderr
+    assert not (directory / "gw.pid").exists()

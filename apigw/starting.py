@@ -1,0 +1,55 @@
+"""What fails at the start ends the process with a line that says why and exit status 1; nothing deaf is left."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.logger import Logger
+
+_log = Logger("apigw")
+
+
+class Start(MultiService):
+    """Above what is run: twistd ends with a traceback and status 1 where it can't be started."""
+
+    def startService(self) -> None:
+        try:
+            super().startService()
+        except Exception as failed:
+            _log.critical("can't start: {why}", why=_why(failed))
+            raise
+
+
+def when_running(reactor: Any, do: Callable[[], object]) -> None:
+    """Do it as soon as the reactor runs, which by itself would log a failure and go on."""
+
+    def first() -> None:
+        try:
+            do()
+        except Exception as failed:
+            _log.failure("can't start: {why}", why=_why(failed))
+            end(reactor)
+
+    reactor.callWhenRunning(first)
+
+
+def end(reactor: Any) -> None:
+    """Stop in order, with exit status 1."""
+    atexit.register(_exit)
+    reactor.stop()
+
+
+def _exit() -> None:
+    """twistd has no way to end with another status than 0 once its reactor runs."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(1)
+
+
+def _why(failed: Exception) -> str:
+    return f"{type(failed).__name__}: {failed}"

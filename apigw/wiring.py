@@ -80,6 +80,7 @@ from apigw.stages.metrics import Metrics
 from apigw.stages.origin import Origin
 from apigw.stages.recording import Recording
 from apigw.stages.request_id import RequestId
+from apigw.stages.target import MadeTarget
 from apigw.stages.transform import RequestFields, ResponseFields
 from apigw.stages.transport_security import StrictTransport, ToHttps
 from apigw.stages.versions import ContractVersion, VersionCalls, Versioned
@@ -609,7 +610,10 @@ class Wiring:
         template = None if route.rewrite is None else str(route.rewrite)
         rewrite = Rewrite(str(route.path), route.strip_prefix, template)
         outgoing = self._changed(route)
-        across: Across = self._forwarder(route.service, rewrite, route.timeout.total, route.priority, outgoing=outgoing)
+        target = None if route.request.target is None else MadeTarget(route.request.target)
+        across: Across = self._forwarder(
+            route.service, rewrite, route.timeout.total, route.priority, outgoing=outgoing, target=target
+        )
         if route.idempotency:
             assert self._claims is not None
             total = route.timeout.total or self._config.service(route.service).timeout.total
@@ -638,7 +642,7 @@ class Wiring:
             EventStreams(self._streams, self._reactor, monotonic, route.events.heartbeat),
             *self._transformed(route),
         ]
-        either = self._either(route, rewrite, across, outgoing)
+        either = self._either(route, rewrite, across, outgoing, target)
         return Route(route.name, route.service, self._limited(stages, cap), either)
 
     @staticmethod
@@ -674,12 +678,19 @@ class Wiring:
         own = route.compress
         return [Compression(available(), own.types, own.min_size, route.compression == "public")]
 
-    def _either(self, route: RouteSection, rewrite: Rewrite, plain: Across, outgoing: FieldChanges | None) -> Across:
+    def _either(
+        self,
+        route: RouteSection,
+        rewrite: Rewrite,
+        plain: Across,
+        outgoing: FieldChanges | None,
+        target: MadeTarget | None,
+    ) -> Across:
         """What answers requests of a route that may change the protocol, or may not."""
         if not route.upgrade:
             return plain
         upgrading = self._forwarder(
-            route.service, rewrite, route.timeout.total, route.priority, UpgradingForwarder, outgoing
+            route.service, rewrite, route.timeout.total, route.priority, UpgradingForwarder, outgoing, target
         )
         assert isinstance(upgrading, UpgradingForwarder)
         return Either(plain, upgrading)
@@ -739,6 +750,7 @@ class Wiring:
         priority: str = "normal",
         made: type[Forwarder] = Forwarder,
         outgoing: FieldChanges | None = None,
+        target: MadeTarget | None = None,
     ) -> Forwarder | Fallback:
         service = self._config.service(name)
         timeout = service.timeout
@@ -756,6 +768,7 @@ class Wiring:
             pseudonym=self._pseudonym.encode(),
             sticky=upstream.sticky,
             outgoing=_both(self._outgoing(service), outgoing),
+            target=target,
         )
         own = service.fallback
         if own.content is None or not plain:

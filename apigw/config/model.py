@@ -772,6 +772,11 @@ class RouteSection:
         yield from self.response.problems()
         if self.cache != OFF and self.request.rename:
             yield "request.rename", "would let the cache mix up answers, take cache away or rename the field elsewhere"
+        if self.request.target is not None:
+            if self.cache != OFF:
+                yield "request.target", "would let the cache mix up answers, take cache away or write rewrite"
+            if self.rewrite is not None or self.strip_prefix is not None:
+                yield "request.target", "rewrite or strip_prefix is there too, keep one of them"
         for own in (self.request, self.response):
             for key, variable in used(own):
                 family, _, name = variable.partition(".")

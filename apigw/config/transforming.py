@@ -15,7 +15,8 @@ from apigw.config.problems import did_you_mean
 from apigw.config.units import size_between
 from apigw.policy.field_changes import taken_of_request, taken_of_response
 from apigw.policy.json_shape import Path, Shape
-from apigw.policy.templates import FAMILIES, VARIABLES, Template, TemplateError, parse_template
+from apigw.policy.paths import is_plain
+from apigw.policy.templates import FAMILIES, VARIABLES, Template, TemplateError, parse_template, split_query
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _TEXT = re.compile(r"[^\x00-\x1f\x7f]+").fullmatch
@@ -189,6 +190,28 @@ STATUSES = list_of(
 )
 
 
+_QUERY = re.compile(r"[!$&-;=?-Z_a-z~%]*").fullmatch
+
+
+def parse_target(text: str) -> Template:
+    """A path, and a query if there is one, with variables."""
+    template = parse_text(text)
+    path, query = split_query(template)
+    if "query" in path.variables:
+        raise ValueError(f"{text!r} has {{query}} in its path, write ?{{query}} at the end")
+    example = "x".join(path.parts[::2])
+    if not example.startswith("/"):
+        raise ValueError(f"{text!r} doesn't begin with a slash")
+    if not is_plain(example.encode("utf-8")):
+        raise ValueError(f"{text!r} is not a path that all services read alike")
+    if query is not None and not all(_QUERY(part) for part in query.parts[::2]):
+        raise ValueError(f"{text!r} has a character that can't stand in a query")
+    return template
+
+
+TARGET: Kind[Template] = Kind("path and query with `{variables}`", parse_target)
+
+
 def _clashes(key: str, own: RouteRequest | RouteResponse) -> Iterator[tuple[str, str]]:
     """A field of which two things are said."""
     said: dict[str, str] = {}
@@ -235,6 +258,14 @@ class RouteRequest:
         unset="none",
         example="X-Old: X-New",
         help="Fields of the client that it gets by another name, in place of what has that name.",
+    )
+
+    target: Template | None = option(
+        TARGET,
+        default=None,
+        unset="by `rewrite`, `strip_prefix`",
+        example="/v2/users?from={client_ip}&{query}",
+        help="What the service is asked for, path and query.",
     )
 
     def problems(self) -> Iterator[tuple[str, str]]:
@@ -350,3 +381,6 @@ def used(own: RouteRequest | RouteResponse) -> Iterator[tuple[str, str]]:
         for field in fields:
             for variable in field.value.variables:
                 yield f"{key}.{word}", variable
+    if isinstance(own, RouteRequest) and own.target is not None:
+        for variable in own.target.variables:
+            yield "request.target", variable

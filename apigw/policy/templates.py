@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeVar
 
 from attrs import frozen
@@ -115,14 +115,11 @@ def carried(value: bytes) -> bytes:
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]").search
 
 
-def segment(value: bytes) -> bytes:
-    """A value as one segment of a path or one part of a query: it can't get out of there, nor lead anywhere else."""
-    text = b"".join(_ESCAPED.get(byte, b"%c" % byte) for byte in value)
-    return text.replace(b".", b"%2E") if text.strip(b".") == b"" else text
-
-
-_ESCAPED: Mapping[int, bytes] = {
-    byte: b"%%%02X" % byte
-    for byte in range(256)
-    if not (chr(byte).isascii() and (chr(byte).isalnum() or byte in b"-._~"))
-}
+def split_query(template: Template) -> tuple[Template, Template | None]:
+    """A template of a path, and that of the query where there is one: at the first question mark."""
+    for index in range(0, len(template.parts), 2):
+        before, mark, after = template.parts[index].partition("?")
+        if mark:
+            path = Template(template.text, (*template.parts[:index], before))
+            return path, Template(template.text, (after, *template.parts[index + 1 :]))
+    return template, None

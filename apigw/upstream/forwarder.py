@@ -32,6 +32,7 @@ class Forwarder:
     :param sticky: which peer a client had, where the service wants that.
     :param pseudonym: names this instance in Via, by which loops are found too.
     :param outgoing: what the service gets of a client's end-to-end fields; None for all.
+    :param target: makes path and query for the service, in place of ``rewrite``.
     """
 
     def __init__(
@@ -48,11 +49,13 @@ class Forwarder:
         pseudonym: bytes = b"apigw",
         sticky: StickyPeers | None = None,
         outgoing: Callable[[Fields], Fields] | None = None,
+        target: Callable[[Exchange], bytes] | None = None,
     ) -> None:
         self._send = send
         self._sticky = sticky
         self._timeouts = timeouts
-        self._rewrite = rewrite if rewrite.changes else None
+        self._rewrite = rewrite
+        self._target = target or (self._rewritten if rewrite.changes else None)
         self._seconds = seconds
         self._date = date
         self._retries = retries
@@ -68,10 +71,7 @@ class Forwarder:
             if body.failure is not None:
                 raise body.failure
             body.keep = self._retries.body
-        target = request.path
-        if self._rewrite is not None:
-            target = self._rewrite.apply(target, exchange.params or {})
-        target += request.query
+        target = request.path + request.query if self._target is None else self._target(exchange)
         has_host = self._preserve_host and request.authority != b""
         key = None if self._key is None else self._key(exchange)
         attempt = self._attempt(exchange, None)
@@ -108,9 +108,10 @@ class Forwarder:
         What would be sent, and how long it would be waited for; nothing is.
 
         :raises LoopDetected: the request has come through here before.
+        :raises BadPath: see :class:`~apigw.stages.target.MadeTarget`.
         """
         request = exchange.request
-        target = request.path if self._rewrite is None else self._rewrite.apply(request.path, exchange.params or {})
+        target = request.path + request.query if self._target is None else self._target(exchange)
         attempt = self._attempt(Exchange(request, exchange.outlet, exchange.begun), None)
         has_host = self._preserve_host and request.authority != b""
         timeouts = attempt.timeouts
@@ -118,13 +119,17 @@ class Forwarder:
             timeouts = evolve(timeouts, total=exchange.budget)
             attempt.timeouts, attempt.deadline = timeouts, attempt.begun + timeouts.total
         return {
-            "target": (target + request.query).decode("latin-1"),
+            "target": target.decode("latin-1"),
             "key": None if self._key is None else (self._key(exchange) or b"").decode("latin-1"),
             "has_host": has_host,
             "lines": self._lines(exchange, attempt, 0),
             "timeouts": timeouts,
             "retries": self._retries,
         }
+
+    def _rewritten(self, exchange: Exchange) -> bytes:
+        request = exchange.request
+        return self._rewrite.apply(request.path, exchange.params or {}) + request.query
 
     def _attempt(self, exchange: Exchange, before: Attempt | None) -> Attempt:
         now = self._seconds()

@@ -88,6 +88,7 @@ def test_the_examples_are_right():
         "sticky.cookie",
         "authorization_env",
         "rewrite",
+        "request.target",
         "sign",
         "roles",
         "scopes",

@@ -43,6 +43,12 @@ response.add = Link: <{{route}}>
 response.remove = Server
 response.rename = X-Secret: X-Public
 response.status = 404: 410, 5xx: 502, 503: 500
+[route:target]
+path = /made/{{id}}
+service = a
+auth = optional
+upgrade = websocket
+request.target = /tenants/{{claim.org}}/{{param.id}}?by={{user}}&of={{param.id}}&{{query}}
 [route:json]
 path = /json
 service = a
@@ -149,6 +155,23 @@ def test_users_and_claims(there: Scripted, port: int) -> None:
     fetch(port, "/fields/1", Authorization=f"Bearer {evil}")
     assert asked(there)["x-who"] == "bob of"
     assert "x-evil" not in asked(there)
+
+
+def test_services_are_asked_for_what_a_template_makes(there: Scripted, port: int) -> None:
+    def ask(path: str, **claims: object) -> int:
+        token = jwt.encode({"sub": "a&b", "exp": 4e9, **claims}, "0123456789abcdef" * 2, "HS256")
+        return fetch(port, path, Authorization=f"Bearer {token}").status
+
+    assert ask("/made/7?x=1&&y=2", org="ac me") == 200
+    assert there.asked[-1].target == "/tenants/ac%20me/7?by=a%26b&of=7&x=1&y=2"
+    assert there.asked[-1].fields["x-original-path"] == "/made/7"
+    assert ask("/made/a%26b", org="acme") == 200
+    assert there.asked[-1].target == "/tenants/acme/a%26b?by=a%26b&of=a%26b"
+    before = len(there.asked)
+    for org in ("..", "a/b", "a\\b", "../x", "a;b", "a\r\nb", "", "."):
+        assert ask("/made/7", org=org) == 400
+    assert fetch(port, "/made/7").status == 400
+    assert len(there.asked) == before
 
 
 def test_json_is_cut_to_shape(there: Scripted, port: int) -> None:

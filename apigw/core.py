@@ -79,5 +79,10 @@ class GatewayCore:
         exchange.error = error
         response = self._problem(exchange, error)
         for up in route.up:
-            up(exchange, response)
+            try:
+                up(exchange, response)
+            except Exception:
+                self._log.failure(
+                    "{route} failed on the error of request {id}", route=route.name, id=exchange.id.decode()
+                )
         return response

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
 from twisted.internet.interfaces import IProtocol
+from twisted.logger import Logger
 
 from apigw.body import RequestBody
 from apigw.http1.fields import wire_lines
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 Field = tuple[bytes, bytes]
 Fields = list[Field]
+
+_log = Logger()
 
 
 def field_value(fields: Sequence[Field], name: bytes) -> bytes | None:
@@ -349,6 +352,7 @@ class Exchange:
     complete = False
     """All of the answer was written; False in ``done`` stages means that it was cut."""
     task: Task | None = None
+    _kept: dict[object, Any] | None = None
 
     def __init__(self, request: Request, outlet: Outlet, begun: float) -> None:
         self.request = request
@@ -356,6 +360,14 @@ class Exchange:
         self.begun = begun
         self.client_ip = request.client.host
         self.attempts: list[Attempt] = []
+
+    @property
+    def kept(self) -> dict[object, Any]:
+        """For stages that keep something of the request that has no other place, each by itself as the key."""
+        kept = self._kept
+        if kept is None:
+            kept = self._kept = {}
+        return kept
 
     def inform(self, status: int, fields: Fields) -> None:
         """Pass a 1xx answer on to the client."""
@@ -367,7 +379,10 @@ class Exchange:
         route = self.route
         if route is not None:
             for done in route.done:
-                done(self)
+                try:
+                    done(self)
+                except Exception:
+                    _log.failure("{route} failed at the end of request {id}", route=route.name, id=self.id.decode())
 
     def cancel(self, error: GatewayError) -> None:
         """Nobody waits for the answer any more: stop the work for it."""

@@ -5,6 +5,7 @@ Stages, and the routes that are built of them: down the stages, across to the se
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from attrs import field, frozen
 
@@ -79,7 +80,13 @@ class Stage:
         """On the way up, before the head of the answer is sent; may change it. Called for errors too."""
 
     def done(self, exchange: Exchange) -> None:
-        """After the last byte, or when the exchange was cut; may not fail."""
+        """After the last byte, or when the exchange was cut."""
+
+    def start(self, reactor: Any) -> None:
+        """For a stage of one's own: the first configuration that has it is in force. For timers and connections."""
+
+    def stop(self) -> None:
+        """For a stage of one's own: no configuration in force has it any more; requests may still be under way."""
 
 
 class Route:

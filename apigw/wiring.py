@@ -34,6 +34,7 @@ from apigw.admin.scrape import Scrape
 from apigw.admin.session import Session
 from apigw.admin.versions import VersionsView
 from apigw.config import ConfigErrors, GatewayConfig
+from apigw.config.adding import StageSection
 from apigw.config.caching import OFF
 from apigw.config.certificates import stamp
 from apigw.config.files import absolute
@@ -63,6 +64,7 @@ from apigw.policy.versions import Versions
 from apigw.reload import CannotStart, in_turns
 from apigw.routes import GatewayRoutes, Place
 from apigw.routing import RouteMatch, RouteTable
+from apigw.stages import added
 from apigw.stages.access_log import AccessLog
 from apigw.stages.api_key import ApiKey
 from apigw.stages.body_limit import BodyLimit
@@ -336,6 +338,7 @@ class Wiring:
         self._cache = self._part("cache", some, lambda: self._build_cache(some), _nothing, _nothing)
         calls = config.versioning is not None
         self._calls = self._part("versions", calls, lambda: VersionCalls(time) if calls else None, _nothing, _nothing)
+        self._added = {section.name: self._add(section) for section in config.stages}
         keys = config.api_keys
         file = None if keys is None else keys.file
         self._key_file = self._part(
@@ -345,6 +348,19 @@ class Wiring:
             lambda keys: keys.watch(self._reactor),
             KeyFile.unwatch,
         )
+
+    def _add(self, section: StageSection) -> Stage:
+        def make() -> Stage:
+            try:
+                return added.added(section)
+            except ValueError as wrong:
+                raise CannotStart(f"[stage:{section.name}] {wrong}") from wrong.__cause__
+
+        made = self._part(
+            f"stage:{section.name}", section, make, lambda stage: added.start(stage, self._reactor), added.stop
+        )
+        assert made is not None
+        return made
 
     def _build_streams(self) -> Streams:
         streams = Streams(self._reactor, time, self._revocations.revoked)
@@ -634,6 +650,7 @@ class Wiring:
             *before,
             *self._let_in(route.auth, route.roles, route.scopes, route.enforce),
             *after,
+            *(self._added[name] for name in route.stages),
         ]
         stages = [
             *self._compression(route),

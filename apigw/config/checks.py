@@ -62,6 +62,7 @@ def check(found: Found) -> Iterator[ConfigError]:
     """All that is wrong."""
     yield from _references(found)
     yield from _ready(found)
+    yield from _stages(found)
     yield from _demo(found)
     yield from _registry(found)
     yield from _listeners(found)
@@ -97,6 +98,15 @@ def _ready(found: Found) -> Iterator[ConfigError]:
             if name not in known:
                 hint = did_you_mean(name, known) or f", add [service:{name}]"
                 yield found.error(header, "ready_needs", f"there is no [service:{name}]{hint}")
+
+
+def _stages(found: Found) -> Iterator[ConfigError]:
+    known = found.names["stage"]
+    for header, route in found.of(RouteSection):
+        for name in route.stages:
+            if name not in known:
+                hint = did_you_mean(name, known) or f", add [stage:{name}]"
+                yield found.error(header, "stages", f"there is no [stage:{name}]{hint}")
 
 
 def _demo(found: Found) -> Iterator[ConfigError]:

@@ -21,8 +21,7 @@ def shown(config: GatewayConfig) -> Iterator[tuple[str, str, str | None, str]]:
         held = getattr(config, kind.attribute)
         for section in held if kind.named else (held,) if held is not None else ():
             header = f"{kind.kind}:{section.name}" if kind.named else kind.kind
-            for option in kind.options.values():
-                value = option.of(section)
+            for option, value in kind.values(section):
                 origin = config.origins.get((header, option.key), DEFAULT)
                 yield header, option.key, _text(config, header, option, value), str(origin)
 
@@ -39,8 +38,8 @@ def show(config: GatewayConfig) -> str:
         for section in held if kind.named else (held,) if held is not None else ():
             header = f"{kind.kind}:{section.name}" if kind.named else kind.kind
             lines.append(f"[{header}]")
-            for option in kind.options.values():
-                lines.extend(_option(config, header, option, option.of(section)))
+            for option, value in kind.values(section):
+                lines.extend(_option(config, header, option, value))
             lines.append("")
     lines.extend(f"; ${name} is set, but not used by this version" for name in config.unused)
     return "\n".join(lines).rstrip("\n") + "\n"

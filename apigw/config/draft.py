@@ -79,7 +79,7 @@ class BlockReader:
         return draft
 
     def _settle(self, draft: Draft, entry: Entry) -> None:
-        option = draft.kind.options.get(entry.key)
+        option = draft.kind.option(entry.key)
         if option is None:
             message = unknown_key(draft.kind, entry.key)
             self._report(ConfigError(Origin(self._file, entry.line), draft.header, entry.key, message))

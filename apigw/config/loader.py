@@ -16,7 +16,7 @@ from apigw.config.ini import CONTROL, Row, read_ini
 from apigw.config.kind import RowError
 from apigw.config.model import GatewayConfig
 from apigw.config.names import spelled
-from apigw.config.option import Option, SectionKind, build
+from apigw.config.option import OTHERS, Option, SectionKind, build
 from apigw.config.overrides import Overrides
 from apigw.config.planned import UNUSED_VARIABLES
 from apigw.config.problems import ConfigError, ConfigErrors, Origin
@@ -206,7 +206,7 @@ class _Loader:
         before = len(self._errors)
         values: dict[tuple[str, ...], Any] = {}
         for option in draft.kind.options.values():
-            value = self._value(draft, option)
+            value = self._others(draft, option) if option.key == OTHERS else self._value(draft, option)
             if value is not NOTHING:
                 values[option.path] = value
         if draft.broken or len(self._errors) > before:
@@ -229,6 +229,10 @@ class _Loader:
             message = f"is missing, write for example {option.key} = {option.example}"
             self._errors.append(ConfigError(draft.origin, draft.header, option.key, message))
         return NOTHING
+
+    def _others(self, draft: Draft, option: Option) -> Any:
+        others = [evolve(option, key=key) for key in draft.settings if key not in draft.kind.options]
+        return tuple((other.key, self._value(draft, other)) for other in others)
 
     def _setting(self, draft: Draft, option: Option) -> Setting | None:
         override = self._overrides.get(draft.header, option.key)

@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from attrs import field, frozen
 
+from apigw.config.adding import STAGES, StageSection
 from apigw.config.addresses import PEERS, PeerAddress
 from apigw.config.caching import CACHE, OFF, CacheSection
 from apigw.config.certificates import CERTIFICATES, CertificateFiles
@@ -750,6 +751,14 @@ class RouteSection:
         SCOPES, default=(), unset="any", example="read:users", help="All of them are needed; 403 without."
     )
 
+    stages: tuple[str, ...] = option(
+        STAGES,
+        default=(),
+        unset="none",
+        example="geo",
+        help="Stages of your own that requests pass, in this order, after they were let in and counted.",
+    )
+
     def problems(self) -> Iterator[tuple[str, str]]:
         """:return: keys and messages."""
         for key in ("roles", "scopes"):
@@ -889,6 +898,7 @@ class GatewayConfig:
     identity: IdentitySection | None = optional_section("identity", IdentitySection)
     forward_auth: ForwardAuthSection | None = optional_section("forward_auth", ForwardAuthSection)
     cache: CacheSection = section("cache", CacheSection)
+    stages: tuple[StageSection, ...] = sections("stage", StageSection, "geo")
     discovery: DiscoverySection = section("discovery", DiscoverySection)
     demo: DemoSection = section("demo", DemoSection)
     origins: Mapping[tuple[str, str], Origin] = field(factory=dict, eq=False, repr=False)

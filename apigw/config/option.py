@@ -7,7 +7,7 @@ as ``timeout.connect``, are a class of their own, held by a :func:`group`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar, cast, overload
 
@@ -22,6 +22,9 @@ D = TypeVar("D")
 _OPTION = "apigw.option"
 _GROUP = "apigw.group"
 _SECTION = "apigw.section"
+
+OTHERS = "*"
+"""The key of an option that holds the keys which no other option has, each with its value."""
 
 
 @frozen
@@ -144,6 +147,19 @@ class SectionKind:
     @property
     def options(self) -> Mapping[str, Option]:
         return options(self.cls)
+
+    def values(self, section: object) -> Iterator[tuple[Option, Any]]:
+        """Each option with its value in ``section``."""
+        for option in self.options.values():
+            value = option.of(section)
+            if option.key == OTHERS:
+                yield from ((evolve(option, key=key), text) for key, text in value)
+            else:
+                yield option, value
+
+    def option(self, key: str) -> Option | None:
+        """What a key is."""
+        return self.options.get(key) or self.options.get(OTHERS)
 
     @property
     def heading(self) -> str:

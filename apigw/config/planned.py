@@ -10,7 +10,6 @@ PLANNED: dict[str, tuple[str, ...]] = {
         "split",
         "mirror",
         "aggregate",
-        "stages",
     ),
     "graphql": (
         "max_depth",
@@ -25,11 +24,10 @@ PLANNED: dict[str, tuple[str, ...]] = {
         "auth",
     ),
     "tracing": ("otlp_endpoint", "sample"),
-    "stage": ("use", "*"),
 }
 """Keys by kind of section; ``*`` stands for any word. A kind that the model doesn't have is planned as a whole."""
 
-PLANNED_NAMED = ("stage",)
+PLANNED_NAMED: tuple[str, ...] = ()
 """Kinds of those planned as a whole whose sections have names."""
 
 UNUSED_VARIABLES = (

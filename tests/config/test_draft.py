@@ -40,7 +40,7 @@ def test_what_is_no_header(header, said):
         ("service", "retry.attempt", "unknown key, did you mean retry.attempts?"),
         ("demo", "strip_prefix", "unknown key, it belongs into [route:NAME]"),
         ("demo", "x", "unknown key, there are enabled"),
-        ("route", "stages", "is not supported by this version, leave it out"),
+        ("route", "stage", "unknown key, did you mean stages?"),
     ],
 )
 def test_what_is_said_of_an_unknown_key(kind, key, said):

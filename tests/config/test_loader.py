@@ -278,9 +278,9 @@ def test_a_variable_replaces_what_is_wrong_in_the_file():
 
 
 def test_a_wrong_variable_is_named():
-    assert problems(USER + ROUTE, {"APIGW__ROUTE_USERS__METHODS": "get", "APIGW__ROUTE_USERS__STAGES": "yes"}) == [
+    assert problems(USER + ROUTE, {"APIGW__ROUTE_USERS__METHODS": "get", "APIGW__ROUTE_USERS__STAGE": "yes"}) == [
         "$APIGW__ROUTE_USERS__METHODS: [route:users] methods: 'get' is not in capitals, write GET",
-        "$APIGW__ROUTE_USERS__STAGES: [route:users] stages: is not supported by this version, leave it out",
+        "$APIGW__ROUTE_USERS__STAGE: [route:users] stage: unknown key, did you mean stages?",
     ]
 
 

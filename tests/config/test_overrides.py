@@ -41,8 +41,8 @@ def test_what_fits_is_no_problem():
             "$APIGW__GATEWAY__MAX_BODDY: [gateway] max_boddy: unknown key, did you mean max_body?",
         ),
         (
-            "APIGW__ROUTE_USERS__STAGES",
-            "$APIGW__ROUTE_USERS__STAGES: [route:users] stages: is not supported by this version, leave it out",
+            "APIGW__ROUTE_USERS__STAGE",
+            "$APIGW__ROUTE_USERS__STAGE: [route:users] stage: unknown key, did you mean stages?",
         ),
     ],
 )

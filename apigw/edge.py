@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from apigw.config import GatewayConfig
@@ -143,7 +143,7 @@ class Edge:
         :param ip: the key in ``[limits]`` of its limit by address.
         """
         limits = self._config.limits
-        stages = [*self.own(), *self._closed(service)]
+        stages = [*self.own(), *self._closed((service,) if service else ())]
         if limits is not None:
             allowance = Allowance(_quota("ip", limits.rate(ip)), ip_scope="" if ip == "ip" else ip)
             stages += self._limits(allowance, False)[1]
@@ -171,7 +171,7 @@ class Edge:
         stages = [
             *self._headers(headers),
             *self._lists(route.allow_ips, route.deny_ips, route.enforce),
-            *self._closed(route.service, route.maintenance),
+            *self._closed(route.services, route.maintenance),
             *first,
         ]
         return stages, [*after, *self._concurrency(route)]
@@ -236,8 +236,9 @@ class Edge:
     def _lists(self, allow: Iterable[Network], deny: Iterable[Network], enforce: bool = True) -> list[Stage]:
         return [AddressLists(IpLists(allow, deny), enforce)] if allow or deny else []
 
-    def _closed(self, service: str, route: float = 0.0) -> list[Stage]:
-        there = self._config.service(service).maintenance if service else 0.0
+    def _closed(self, services: Sequence[str], route: float = 0.0) -> list[Stage]:
+        """Where several services share a route the others answer while one is closed."""
+        there = min((self._config.service(service).maintenance for service in services), default=0.0)
         lasts = max(self._config.gateway.maintenance, there, route)
         return [Closed(lasts)] if lasts else []
 

@@ -45,6 +45,7 @@ from apigw.config.versioning import UNVERSIONED
 from apigw.core import GatewayCore
 from apigw.dates import HttpDate
 from apigw.edge import Edge
+from apigw.fanout import Fanout
 from apigw.finder import VERSION, ProxyRoutes, VersionedRoutes, refuse
 from apigw.keys.key_file import KeyFile
 from apigw.messages import Field, Fields, Response, Timeouts
@@ -626,15 +627,13 @@ class Wiring:
         template = None if route.rewrite is None else str(route.rewrite)
         rewrite = Rewrite(str(route.path), route.strip_prefix, template)
         outgoing = self._changed(route)
-        target = None if route.request.target is None else MadeTarget(route.request.target)
-        across: Across = self._forwarder(
-            route.service, rewrite, route.timeout.total, route.priority, outgoing=outgoing, target=target
-        )
+        fanout = self._fanout(route, rewrite, outgoing)
+        across = fanout.across(Forwarder)
         if route.idempotency:
             assert self._claims is not None
-            total = route.timeout.total or self._config.service(route.service).timeout.total
-            across = Once(across, self._claims, route.idempotency, total)
-        stages = [*stages, *self._certificate(route.service)]
+            totals = [self._config.service(service).timeout.total for service in route.services]
+            across = Once(across, self._claims, route.idempotency, route.timeout.total or max(totals))
+        stages = [*stages, *self._certificate(*route.services)]
         if self._cache is not None and route.cache != OFF:
             rules = Rules(route.cache, route.stale_while_revalidate or 0.0, route.stale_if_error or 0.0)
             across = Cached(across, self._cache, rules, route.name, repr(route))
@@ -659,8 +658,17 @@ class Wiring:
             EventStreams(self._streams, self._reactor, monotonic, route.events.heartbeat),
             *self._transformed(route),
         ]
-        either = self._either(route, rewrite, across, outgoing, target)
-        return Route(route.name, route.service, self._limited(stages, cap), either)
+        if route.upgrade:
+            across = Either(across, fanout.across(UpgradingForwarder))
+        return fanout.settle(Route(route.name, route.service or "", self._limited(stages, cap), across))
+
+    def _fanout(self, route: RouteSection, rewrite: Rewrite, outgoing: FieldChanges | None) -> Fanout:
+        target = None if route.request.target is None else MadeTarget(route.request.target)
+
+        def forward(service: str, made: type[Forwarder]) -> Across:
+            return self._forwarder(service, rewrite, route.timeout.total, route.priority, made, outgoing, target)
+
+        return Fanout(self._config, route, self._upstreams, forward, monotonic)
 
     @staticmethod
     def _transformed(route: RouteSection) -> list[Stage]:
@@ -695,25 +703,9 @@ class Wiring:
         own = route.compress
         return [Compression(available(), own.types, own.min_size, route.compression == "public")]
 
-    def _either(
-        self,
-        route: RouteSection,
-        rewrite: Rewrite,
-        plain: Across,
-        outgoing: FieldChanges | None,
-        target: MadeTarget | None,
-    ) -> Across:
-        """What answers requests of a route that may change the protocol, or may not."""
-        if not route.upgrade:
-            return plain
-        upgrading = self._forwarder(
-            route.service, rewrite, route.timeout.total, route.priority, UpgradingForwarder, outgoing, target
-        )
-        assert isinstance(upgrading, UpgradingForwarder)
-        return Either(plain, upgrading)
-
-    def _certificate(self, service: str) -> list[Stage]:
-        return [CertificateFields()] if self._config.service(service).client_certificate else []
+    def _certificate(self, *services: str) -> list[Stage]:
+        told = any(self._config.service(service).client_certificate for service in services)
+        return [CertificateFields()] if told else []
 
     def _let_in(
         self, auth: str, roles: tuple[str, ...] = (), scopes: tuple[str, ...] = (), enforce: bool = True

@@ -37,7 +37,7 @@ LAYERS = (
     {"routes"},
     {"web", "admin"},
     {"sources"},
-    {"upstreams", "edge", "stores"},
+    {"upstreams", "edge", "fanout", "stores"},
     {"sockets", "reload"},
     {"upgrade"},
     {"wiring"},

@@ -196,7 +196,8 @@ class Explainer:
 
     def _forward(self, route: Route, exchange: Exchange, planned: dict[str, Any]) -> dict[str, Any]:
         now = self._now()
-        upstream = self._upstreams[route.service]
+        service = planned.get("service", route.service)
+        upstream = self._upstreams[service]
         key = planned["key"]
         peer, by = picked(upstream, exchange, now, None if key is None else key.encode("latin-1"))
         lines = planned["lines"]
@@ -205,6 +206,8 @@ class Explainer:
             lines = b"Host: %b\r\n%b" % (authority, lines)
         timeouts, policy = planned["timeouts"], planned["retries"].policy
         return {
+            "service": service,
+            "split": planned.get("split"),
             "peer": peer,
             "picked_by": by,
             "key": key,

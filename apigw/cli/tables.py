@@ -93,7 +93,7 @@ def explain(value: Value) -> str:
         lines += ["", table(("STAGE", "VERDICT", "BY"), steps)]
     forward = value["forward"]
     if forward is not None:
-        lines += ["", *_forward(forward, route["service"])]
+        lines += ["", *_forward(forward)]
     lines += ["", _end(value)]
     return "\n".join(lines)
 
@@ -120,7 +120,15 @@ def _fact(fact: object) -> str:
     return {True: "yes", False: "no"}.get(fact, str(fact)) if isinstance(fact, bool) else str(fact)
 
 
-def _forward(forward: Value, service: str) -> list[str]:
+def _split(forward: Value) -> list[str]:
+    shares = forward["split"]
+    if shares is None:
+        return []
+    told = [f"{one['service']}:{one['weight']}" + ("" if one["usable"] else " (left out)") for one in shares]
+    return [f"split     {', '.join(told)}"]
+
+
+def _forward(forward: Value) -> list[str]:
     timeouts = ", ".join(f"{name} {seconds} s" for name, seconds in forward["timeouts"].items() if seconds is not None)
     retries = forward["retries"]
     often = f"up to {retries['attempts']} attempts on {', '.join(retries['on'])}"
@@ -137,7 +145,8 @@ def _forward(forward: Value, service: str) -> list[str]:
         for one in forward["peers"]
     ]
     return [
-        f"service   {service}",
+        f"service   {forward['service']}",
+        *_split(forward),
         f"peer      {forward['peer'] or 'none'}" + (f", by its {forward['picked_by']}" if forward["peer"] else ""),
         f"target    {forward['target']}",
         f"timeouts  {timeouts}",

@@ -82,13 +82,13 @@ def _references(found: Found) -> Iterator[ConfigError]:
             known = found.names[option.refers_to]
             sections: Iterator[tuple[str, object]] = found.of(kind.cls)
             for header, section in sections:
-                name = option.of(section)
-                if name is None or name in known:
-                    continue
-                missing = f"[{option.refers_to}:{name}]"
-                if missing not in hints:
-                    hints[missing] = did_you_mean(name, known) or f", add {missing}"
-                yield found.error(header, key, f"there is no {missing}{hints[missing]}")
+                for name in option.referred(option.of(section)):
+                    if name in known:
+                        continue
+                    missing = f"[{option.refers_to}:{name}]"
+                    if missing not in hints:
+                        hints[missing] = did_you_mean(name, known) or f", add {missing}"
+                    yield found.error(header, key, f"there is no {missing}{hints[missing]}")
 
 
 def _ready(found: Found) -> Iterator[ConfigError]:

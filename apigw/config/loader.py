@@ -188,7 +188,10 @@ class _Loader:
         for draft in self._drafts.values():
             for option in draft.kind.options.values():
                 if option.refers_to == kind and (setting := self._setting(draft, option)) is not None:
-                    yield from (row.text for row in setting.rows)
+                    try:
+                        yield from option.referred(setting.parse("\n".join(row.text for row in setting.rows)))
+                    except ValueError:
+                        continue  # told where all values are read
 
     def _of(self, kind: str) -> list[Draft]:
         return [draft for draft in self._drafts.values() if draft.kind.kind == kind]

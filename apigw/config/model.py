@@ -53,6 +53,7 @@ from apigw.config.retrying import BACKOFF, RETRY_METHODS, RETRY_ON
 from apigw.config.secrets import SECRET_FILE, SECRET_VARIABLE, Secret
 from apigw.config.secure import REDIRECT, STRICT_TRANSPORT
 from apigw.config.sending import ServiceAdaptive, ServiceHedge, ServiceSticky
+from apigw.config.sharing import SPLIT, RouteSplit, Weighted
 from apigw.config.streaming import PROTOCOLS, RouteEvents, RouteTunnel
 from apigw.config.tokens import (
     ROLES,
@@ -638,7 +639,25 @@ class RouteSection:
         example="1",
         help="The version of the API that the request must be for, see `[versioning]`; `none` takes no part in that.",
     )
-    service: str = option(NAME, refers_to="service", example="user", help="The service that answers.")
+    service: str | None = option(
+        NAME,
+        default=None,
+        unset="see `split`",
+        refers_to="service",
+        usual=True,
+        example="user",
+        help="The service that answers.",
+    )
+    shares: tuple[Weighted, ...] = option(
+        SPLIT,
+        key="split",
+        default=(),
+        unset="none",
+        refers_to="service",
+        example="user:90, user-canary:10",
+        help="In place of `service`: several that share the requests by weight. One that can't be asked is left out.",
+    )
+    split: RouteSplit = group(RouteSplit)
     strip_prefix: str | None = option(
         PREFIX,
         default=None,
@@ -767,6 +786,7 @@ class RouteSection:
         for key in ("stale_while_revalidate", "stale_if_error"):
             if getattr(self, key) is not None and self.cache == OFF:
                 yield key, "is of no use without cache, add for example cache = 60s"
+        yield from self._answering()
         yield from self._transformed()
         if self.strip_prefix is not None and self.rewrite is not None:
             yield "rewrite", "strip_prefix is there too, keep one of the two"
@@ -775,6 +795,21 @@ class RouteSection:
                 Rewrite(self.path.text, **{"template" if key == "rewrite" else key: value})
             except ValueError as error:
                 yield key, f"{error}; it must fit path = {self.path}"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """All that may answer."""
+        return tuple(one.service for one in self.shares) if self.service is None else (self.service,)
+
+    def _answering(self) -> Iterator[tuple[str, str]]:
+        if self.service is None and not self.shares:
+            yield "service", "is missing, write for example service = user"
+        elif self.service is not None and self.shares:
+            yield "split", "service is there too, keep one of the two"
+        if self.split.on is not None and not self.shares:
+            yield "split.on", "is of no use without split, add for example split = user:90, user-canary:10"
+        if self.split.on == "user" and self.auth == "none":
+            yield "split.on", "is user, but nobody is asked who they are: write auth = optional or required"
 
     def _transformed(self) -> Iterator[tuple[str, str]]:
         yield from self.request.problems()

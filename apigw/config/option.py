@@ -58,7 +58,8 @@ class Option:
     :ivar unset: that meaning, for the documentation.
     :ivar help: what it does, a sentence or two; Markdown.
     :ivar example: a value as text, needed where there is no default to show.
-    :ivar refers_to: the kind of section whose name the value is.
+    :ivar refers_to: the kind of section whose name the value is, or, of a list, the ``service`` of each item.
+    :ivar usual: the reference file has the example as its value, although it may be left out.
     """
 
     kind: Kind[Any]
@@ -70,6 +71,7 @@ class Option:
     unset: str = ""
     variable: Variable | None = None
     refers_to: str = ""
+    usual: bool = False
 
     @property
     def required(self) -> bool:
@@ -79,6 +81,12 @@ class Option:
     def sample(self) -> str:
         """Text that would be right."""
         return self.example or str(self.kind.render(self.default))
+
+    def referred(self, value: Any) -> tuple[str, ...]:
+        """The names of sections in a value of an option that refers to some."""
+        if value is None:
+            return ()
+        return (value,) if isinstance(value, str) else tuple(item.service for item in value)
 
     def of(self, section: object) -> Any:
         """The value in ``section``."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 PLANNED: dict[str, tuple[str, ...]] = {
     "route": (
-        "split",
         "mirror",
         "aggregate",
     ),

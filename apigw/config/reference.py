@@ -67,7 +67,7 @@ def _explained(option: Option) -> str:
 
 
 def _ini_value(option: Option) -> Iterator[str]:
-    if option.required:
+    if option.required or option.usual:
         yield f"{option.key} = {option.example}"
     elif option.unset:
         yield f"; {option.key} = {option.example}"

@@ -37,9 +37,10 @@ class Either:
     What a proxy route has across where upgrades are allowed.
 
     :param plain: for all requests that ask for none.
+    :param upgrading: an :class:`UpgradingForwarder`, or several.
     """
 
-    def __init__(self, plain: Across, upgrading: UpgradingForwarder) -> None:
+    def __init__(self, plain: Across, upgrading: Across) -> None:
         self._plain = plain
         self._upgrading = upgrading
 

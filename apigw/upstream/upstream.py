@@ -179,6 +179,14 @@ class Upstream:
         """The choice among its peers, to be looked at."""
         return self._group
 
+    def askable(self, now: float) -> bool:
+        """Some peer is fit, and its breaker lets a request pass."""
+        panicking = self._group.panicking
+        return any(
+            (peer.candidate.available or panicking) and not peer.drained and peer.breaker.ready(now)
+            for peer in self.peers
+        )
+
     @property
     def waiting(self) -> int:
         """Requests that wait for a connection."""

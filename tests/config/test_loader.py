@@ -178,9 +178,11 @@ service = usr
 def test_what_is_required_is_asked_for():
     assert problems("[route:users]\n[service:user]\n") == [
         "f:1: [route:users] path: is missing, write for example path = /api/v1/users",
-        "f:1: [route:users] service: is missing, write for example service = user",
         "f:2: [service:user] urls: is missing, write for example urls = http://10.0.0.1:9001 weight=2,"
         " http://10.0.0.2:9001",
+    ]
+    assert problems("[route:users]\npath = /users\n") == [
+        "f:1: [route:users] service: is missing, write for example service = user",
     ]
 
 

@@ -72,7 +72,7 @@ def test_the_reference_file_says_the_defaults():
     for kind in KINDS.values():
         held = getattr(config, kind.attribute)
         section = held[0] if kind.named else held
-        required = {o.path: o.of(section) for o in kind.options.values() if o.required}
+        required = {o.path: o.of(section) for o in kind.options.values() if o.required or o.usual}
         more = {"name": kind.example} if kind.named else {}
         assert section == build(kind.cls, required, **more)
 
@@ -94,6 +94,8 @@ def test_the_examples_are_right():
         "scopes",
         "stale_while_revalidate",
         "stale_if_error",
+        "split",
+        "split.on",
     ):
         text = re.sub(rf"^{re.escape(key)} = .*\n", "", text, flags=re.MULTILINE)
     config = loads(text, "examples", {})

@@ -12,6 +12,7 @@ from twisted.web.client import Agent
 
 from apigw.config.addresses import PeerAddress
 from apigw.config.discovering import DiscoverySection
+from apigw.outbound import OneTimeConnections
 from apigw.upstream.discovery.catalog import TIMEOUT, Catalog, CatalogSource
 from apigw.upstream.discovery.dns import DnsSource, SrvSource, TtlBounds
 from apigw.upstream.discovery.kubernetes import KubernetesApi, KubernetesSource
@@ -36,7 +37,7 @@ class SourceBuilder:
         self._kubernetes = KubernetesApi(reactor, access.api, access.token_file, access.ca)
         self._catalog: Catalog | None = None
         if discovery.url is not None:
-            agent = Agent(reactor, connectTimeout=TIMEOUT)
+            agent = Agent(reactor, connectTimeout=TIMEOUT, pool=OneTimeConnections(reactor))
             self._catalog = Catalog(discovery.url, agent, reactor, seconds, discovery.interval)
 
     def source(self, address: PeerAddress, backup: bool) -> Source:

@@ -19,6 +19,7 @@ from apigw.config.addresses import PeerAddress
 from apigw.config.discovering import DiscoverySection
 from apigw.config.model import ServiceSection, ServiceTls
 from apigw.demo import DemoService
+from apigw.outbound import OneTimeConnections
 from apigw.policy.adaptive import HIGH, LOW, NORMAL, AdaptiveLimit, AdaptivePolicy
 from apigw.policy.balance import Group
 from apigw.policy.breaker import Breaker, BreakerPolicy
@@ -298,7 +299,9 @@ class UpstreamBuilder:
             body=(own.body or "").encode(),
         )
         settings = CheckSettings(health, own.path or "/health", own.timeout, own.host or "")
-        agent = Agent.usingEndpointFactory(self._reactor, _Fixed(self._endpoint(service, address)))
+        agent = Agent.usingEndpointFactory(
+            self._reactor, _Fixed(self._endpoint(service, address)), OneTimeConnections(self._reactor)
+        )
         check = HealthCheck(
             peer,
             agent,

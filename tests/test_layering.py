@@ -23,6 +23,7 @@ LAYERS = (
         "dates",
         "deadline",
         "loop",
+        "outbound",
         "task",
         "transports",
         "demo",

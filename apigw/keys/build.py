@@ -6,27 +6,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.ssl import platformTrust
-from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
+from twisted.web.client import Agent, BrowserLikePolicyForHTTPS
 
 from apigw.config.tokens import JwtSection, TokenIssuer
 from apigw.keys.authority import Authority
 from apigw.keys.issuer import FixedKeys, Issuer, KeySource, Rules
 from apigw.keys.remote import FETCH_TIMEOUT, RemoteKeys
+from apigw.outbound import OneTimeConnections
 from apigw.policy.bearer import TokenSource
 from apigw.policy.jwk import KeyRing
 from apigw.policy.principal import ClaimPaths
 from apigw.policy.revocations import Revocations
 from apigw.policy.token_counts import TokenCounts
-
-
-class _QuietFactory(HTTPConnectionPool._factory):  # type: ignore[misc,valid-type]
-    noisy = False
-
-
-class _Connections(HTTPConnectionPool):
-    """None is kept, and the log has no two lines for each."""
-
-    _factory = _QuietFactory
 
 
 class Tokens:
@@ -82,7 +73,7 @@ class Tokens:
             self._reactor,
             BrowserLikePolicyForHTTPS(platformTrust()),
             connectTimeout=FETCH_TIMEOUT,
-            pool=_Connections(self._reactor, persistent=False),
+            pool=OneTimeConnections(self._reactor),
         )
         keys = RemoteKeys(
             section.jwks_url,

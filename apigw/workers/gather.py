@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
-from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, readBody
+from twisted.web.client import Agent, FileBodyProducer, readBody
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
@@ -23,6 +23,7 @@ from apigw.admin.health import READ, answer
 from apigw.dates import HttpDate
 from apigw.errors import UpstreamUnavailable
 from apigw.messages import Exchange, Response, field_value
+from apigw.outbound import OneTimeConnections
 from apigw.telemetry.exposition import CONTENT_TYPE, lines
 from apigw.workers.merge import Ledger, merge
 from apigw.workers.process import WorkerProcess
@@ -139,7 +140,7 @@ class Gather:
 
     async def _one(self, worker: WorkerProcess, method: bytes, target: bytes, kind: bytes | None, body: bytes) -> Told:
         endpoint = _At(UNIXClientEndpoint(self._reactor, worker.admin))
-        agent = Agent.usingEndpointFactory(self._reactor, endpoint, _Connections(self._reactor, persistent=False))
+        agent = Agent.usingEndpointFactory(self._reactor, endpoint, OneTimeConnections(self._reactor))
         headers = Headers({"Host": ["localhost"]})
         if kind is not None:
             headers.setRawHeaders("Content-Type", [kind])
@@ -178,16 +179,6 @@ class Gather:
         combine = COMBINED.get(exchange.request.path) if first.status == 200 else None
         value = merge(values or [None]) if combine is None else combine(values)
         return answer(first.status, first.reason, value, self._date)
-
-
-class _QuietFactory(HTTPConnectionPool._factory):  # type: ignore[misc,valid-type]
-    noisy = False
-
-
-class _Connections(HTTPConnectionPool):
-    """None is kept, and the log has no two lines for each."""
-
-    _factory = _QuietFactory
 
 
 @implementer(IAgentEndpointFactory)

@@ -156,7 +156,7 @@ class Gateway:
 
     def troubles(self) -> list[str]:
         """Lines of its log that no request may cause."""
-        signs = ("Traceback", "Unhandled", "#critical", "#error", "Error:", "Warning")
+        signs = ("Traceback", "Unhandled", "#critical", "#error", "Error:", "Warning", "Starting factory")
         return [line for line in self.output if any(sign in line for sign in signs)]
 
     def ends(self) -> int:

@@ -19,6 +19,7 @@ from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, ResponseDone
 from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IAgent
 
+from apigw.outbound import OneTimeConnections
 from apigw.upstream.discovery.http import BadStatus, get, get_json
 from apigw.upstream.discovery.slices import GONE, Expired, Slices
 from apigw.upstream.discovery.source import Answer, Found, Malformed, NoAccess, Nothing, Source, SourceFailed
@@ -64,7 +65,7 @@ class KubernetesApi:
     def agent(self) -> IAgent:
         """:raises SourceFailed: the file of authorities can't be read."""
         if self.ca_file is None or not self.url.startswith("https:"):
-            return Agent(self.reactor, connectTimeout=TIMEOUT)
+            return Agent(self.reactor, connectTimeout=TIMEOUT, pool=OneTimeConnections(self.reactor))
         try:
             pem = Path(self.ca_file).read_bytes()
             authorities = [Certificate.loadPEM(BEGIN + block) for block in pem.split(BEGIN)[1:]]
@@ -73,7 +74,7 @@ class KubernetesApi:
         if not authorities:
             raise NoAccess(f"{self.ca_file} holds no certificate")
         policy = BrowserLikePolicyForHTTPS(trustRootFromCertificates(authorities))
-        return Agent(self.reactor, policy, connectTimeout=TIMEOUT)
+        return Agent(self.reactor, policy, connectTimeout=TIMEOUT, pool=OneTimeConnections(self.reactor))
 
     def fields(self) -> dict[str, str]:
         """:raises SourceFailed: the token can't be read."""

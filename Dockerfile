@@ -11,17 +11,18 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-RUN python -m venv /opt/apigw
+RUN python -m venv --without-pip /opt/apigw
 
 # What it needs, in a layer of its own that only a change of setup.py or the plugin makes anew.
 COPY LICENSE pyproject.toml setup.py ./
 COPY twisted twisted
 COPY apigw/__init__.py apigw/
-RUN /opt/apigw/bin/pip install .
+RUN pip --python /opt/apigw/bin/python install ".[redis,compression]" \
+    && find /opt/apigw/lib -type d -name test -prune -exec rm -r {} +
 
 # The gateway itself. twistd then notes its plugins, since as the user below it couldn't.
 COPY apigw apigw
-RUN /opt/apigw/bin/pip install --no-deps --force-reinstall . \
+RUN pip --python /opt/apigw/bin/python install --no-deps --force-reinstall . \
     && /opt/apigw/bin/twistd --help >/dev/null
 
 FROM python:3.13-slim

@@ -87,6 +87,10 @@ def faults(text: str) -> Iterator[str]:
     for name in ("ENTRYPOINT", "HEALTHCHECK", "STOPSIGNAL"):
         if sum(step.name == name for step in final) != 1:
             yield f"DL4004: the image needs one {name}"
+    if any(step.name == "RUN" for step in final):
+        yield "stages: what is installed belongs into a stage before"
+    if not any(step.name == "LABEL" and "org.opencontainers.image.title" in step.rest for step in final):
+        yield "label: the image has no title"
 
 
 def _of_images(steps: list[Step]) -> Iterator[str]:
@@ -95,8 +99,8 @@ def _of_images(steps: list[Step]) -> Iterator[str]:
     for step in steps:
         if step.name == "FROM":
             image, _, name = step.rest.partition(" AS ")
-            if image not in names and (":" not in image or image.endswith(":latest")):
-                yield f"DL3006, DL3007: {image} is another image tomorrow"
+            if image not in names and not re.fullmatch(r"python:3\.\d+-slim(-\w+)?", image):
+                yield f"DL3006, DL3007: {image} is not a slim Python of one minor version"
             names.append(name)
         source = step.options.get("from")
         if source is not None and source not in names[:-1]:
@@ -129,7 +133,7 @@ def _of_commands(steps: list[Step]) -> Iterator[str]:
             "--no-install-recommends" not in step.rest or "rm -rf /var/lib/apt/lists" not in step.rest
         ):
             yield "DL3009, DL3015: apt-get leaves behind what nobody needs"
-        if re.search(r"pip3? install", step.rest) and "PIP_NO_CACHE_DIR=1" not in environment:
+        if re.search(r"\bpip3?\b.* install", step.rest) and "PIP_NO_CACHE_DIR=1" not in environment:
             yield "DL3042: pip would leave its cache in the layer"
         if "|" in step.rest.replace("||", ""):
             yield "DL4006: a pipe hides that its first command failed"
@@ -142,6 +146,9 @@ def _of_the_user(final: list[Step]) -> Iterator[str]:
         yield "DL3002: the last USER must be a number that isn't root's, or Kubernetes' runAsNonRoot refuses it"
     if any("chown" in step.options for step in final):
         yield "owner: who runs the code must not be able to change it"
+    names = [step.name for step in final]
+    if "USER" in names and "COPY" in names[names.index("USER") :]:
+        yield "owner: files are copied for the user that runs them"
 
 
 def ignored(path: str, patterns: list[str]) -> bool:
@@ -186,6 +193,7 @@ FROM python:3.13-slim AS build
 ENV PIP_NO_CACHE_DIR=1
 RUN pip install .
 FROM python:3.13-slim
+LABEL org.opencontainers.image.title="x"
 COPY --from=build /a /a
 USER 10001:10001
 STOPSIGNAL SIGTERM
@@ -205,6 +213,8 @@ ENTRYPOINT ["true"]
         ("DL3002", "USER 10001:10001\n", ""),
         ("DL3006", "FROM python:3.13-slim\n", "FROM python\n"),
         ("DL3006", "FROM python:3.13-slim\n", "FROM python:latest\n"),
+        ("DL3006", "FROM python:3.13-slim\n", "FROM python:3-slim\n"),
+        ("DL3006", "FROM python:3.13-slim\n", "FROM python:3.13\n"),
         ("DL3022", "--from=build", "--from=bulid"),
         ("DL3020", "COPY --from=build", "ADD"),
         ("DL4000", "STOPSIGNAL SIGTERM", "STOPSIGNAL SIGTERM\nMAINTAINER me"),
@@ -222,7 +232,10 @@ ENTRYPOINT ["true"]
         ("DL3042", "ENV PIP_NO_CACHE_DIR=1\n", ""),
         ("DL4006", "install .", "install . | tail"),
         ("owner", "COPY --from=build", "COPY --from=build --chown=10001"),
-        ("stages", "FROM python:3.13-slim\nCOPY --from=build", "COPY"),
+        ("owner", "STOPSIGNAL", "COPY --from=build /b /b\nSTOPSIGNAL"),
+        ("label", 'LABEL org.opencontainers.image.title="x"\n', ""),
+        ("stages", "USER", "RUN true\nUSER"),
+        ("stages", "FROM python:3.13-slim\nLABEL", "LABEL"),
     ],
 )
 def test_each_rule_finds_its_fault(found: str, there: str, instead: str) -> None:
@@ -271,6 +284,7 @@ def test_what_the_build_stage_copies_makes_the_whole_wheel(tmp_path: Path) -> No
 def test_the_entry_point_is_the_gateway(tmp_path: Path) -> None:
     program, *words = FINAL["ENTRYPOINT"].words()
     assert program == "twistd"
+    assert {"-n", "--pidfile="} <= set(words)  # the root file system may be read-only
     command = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", *words, "--version"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

@@ -30,7 +30,7 @@ from apigw.reload import CannotStart, Commit, Reload, Source, in_turns
 from apigw.sockets import PASSED as SOCKETS_PASSED
 from apigw.sockets import Sockets, passing
 from apigw.starting import end, when_running
-from apigw.state.shared import SharedMemory
+from apigw.state.shared import MEMORY, SharedMemory
 from apigw.telemetry.lines import LineWriter, target
 from apigw.telemetry.reloads import Reloads
 from apigw.upgrade import Upgrade
@@ -411,7 +411,8 @@ class Supervisor(MultiService):
 
     def startService(self) -> None:
         super().startService()
-        self._directory = tempfile.mkdtemp(prefix="apigw-")
+        # In memory, for the file system of a container may be read-only.
+        self._directory = tempfile.mkdtemp(prefix="apigw-", dir=MEMORY if Path(MEMORY).is_dir() else None)
         if self._lines is not None:
             self._lines.start()
         for held in self._held:

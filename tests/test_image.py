@@ -1,0 +1,186 @@
+"""
+The image, made by the steps of the Dockerfile without an engine: in a directory instead of a root file system, by this
+Python, and with the packages that are installed here. Then it is run as a container would run it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+from tests.test_dockerfile import FINAL, STEPS, Step, context, copied
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 60.0
+"""Seconds for one step of another process."""
+
+pytestmark = pytest.mark.timeout(120)
+
+PLACES = ("/opt/apigw", "/etc/apigw", "/src")
+"""Absolute paths of the image that its steps name."""
+
+TWISTD = """\
+#!/bin/sh
+exec "$(dirname "$0")/python" "$0.py" "$@"
+"""
+"""Comes with Twisted, where that is installed and not found elsewhere."""
+
+
+class Image:
+    """:ivar root: stands for ``/``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._stage = -1
+        self._directory = "/"
+        self._environ: dict[str, str] = {}
+
+    def inside(self, text: str) -> str:
+        """With the paths of the image where they are here."""
+        for place in PLACES:
+            text = text.replace(place, f"{self.root}{place}")
+        return text
+
+    def path(self, name: str) -> Path:
+        return self.root / str(Path(self._directory, name)).lstrip("/")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Of a process in it: what is set there, and what finds Python."""
+        path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+        given = {name: self.inside(value).replace("$PATH", path) for name, value in self._environ.items()}
+        return {"PATH": path, "LANG": "C.UTF-8", **given}
+
+    def make(self, step: Step) -> None:
+        if step.stage != self._stage:
+            self._stage, self._directory, self._environ = step.stage, "/", {}
+        if step.name == "WORKDIR":
+            self._directory = step.rest
+            self.path("").mkdir(parents=True, exist_ok=True)
+        elif step.name == "ENV":
+            self._environ |= dict(pair.split("=", 1) for pair in step.rest.split())
+        elif step.name == "COPY":
+            self._copy(step)
+        elif step.name == "RUN":
+            self._run(step.rest)
+
+    def _copy(self, step: Step) -> None:
+        *sources, target = step.rest.split()
+        if "from" in step.options:
+            assert sources == [target], "an environment of Python can't be moved"
+            assert self.path(target).is_dir()
+            return
+        files = copied(step)
+        assert files
+        for name in files:
+            [source] = [one for one in sources if name == one or name.startswith(f"{one}/")]
+            below = Path(name).relative_to(source) if name != source else Path(Path(name).name)
+            whole = name == source and not target.endswith("/")
+            there = self.path(target) if whole else self.path(target) / below
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, there)
+
+    def _run(self, command: str) -> None:
+        # pip finds what is required installed already, and so downloads nothing.
+        offline = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
+        subprocess.run(
+            ["/bin/sh", "-c", self.inside(command)],
+            cwd=self.path(""),
+            env=self.environ | offline,
+            timeout=PATIENCE,
+            check=True,
+        )
+        for packages in self.root.glob("opt/apigw/lib/python*/site-packages"):
+            (packages / "here.pth").write_text(sysconfig.get_path("purelib"), "utf-8")
+            twistd = self.root / "opt/apigw/bin/twistd"
+            twistd.write_text(TWISTD, "utf-8")
+            twistd.with_name("twistd.py").write_text("from twisted.scripts.twistd import run\n\nrun()\n", "utf-8")
+            twistd.chmod(0o755)
+
+    def files(self) -> dict[str, tuple[int, int]]:
+        """All that is in it: when each was changed, and its size."""
+        found = {}
+        for path in self.root.rglob("*"):
+            status = path.lstat()
+            found[os.fspath(path)] = (status.st_mtime_ns, status.st_size)
+        return found
+
+    def words(self, name: str) -> list[str]:
+        """Of what the last stage says to run, with the program's path."""
+        program, *words = FINAL[name].words()
+        found = shutil.which(program, path=self.environ["PATH"])
+        assert found is not None
+        assert found.startswith(str(self.root)), f"{found} is not of the image"
+        return [found, *words]
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    image = Image(tmp_path_factory.mktemp("image"))
+    for step in STEPS:
+        image.make(step)
+    return image
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A free one, which is kept until the test begins."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        found = free.getsockname()[1]
+    yield found
+
+
+def test_the_gateway_in_it_is_that_of_the_checkout(image: Image) -> None:
+    [packages] = image.root.glob("opt/apigw/lib/python*/site-packages")
+    expected = {name for name in context() if name.startswith("apigw/")}
+    made = {f"apigw/{path.relative_to(packages / 'apigw')}" for path in (packages / "apigw").rglob("*")}
+    assert expected <= made
+    assert not list(packages.glob("pip*"))  # nobody installs anything in a container
+    assert (packages / "twisted/plugins/dropin.cache").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_runs_healthy_stops_in_order_and_writes_nothing(image: Image, port: int, workers: int) -> None:
+    before = image.files()
+    environ = image.environ | {
+        "PORT": str(port),
+        "USER_SERVICE_URL": "http://127.0.0.1:9",
+        "APIGW__GATEWAY__WORKERS": str(workers),
+    }
+    process = subprocess.Popen(image.words("ENTRYPOINT"), cwd=image.path(""), env=environ, stdout=subprocess.DEVNULL)
+    try:
+        ends = monotonic() + PATIENCE
+        while _check(image, environ) != 0:
+            assert process.poll() is None
+            assert monotonic() < ends
+            sleep(0.1)
+        process.send_signal(signal.Signals[FINAL["STOPSIGNAL"].rest])
+        assert process.wait(PATIENCE) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+    assert _check(image, environ) != 0
+    assert image.files() == before
+
+
+def _check(image: Image, environ: dict[str, str]) -> int:
+    """:return: the exit status of the health check."""
+    done = subprocess.run(image.words("HEALTHCHECK"), env=environ, timeout=PATIENCE, check=False, capture_output=True)
+    return done.returncode
+
+
+def test_its_file_is_a_configuration_that_it_takes(image: Image) -> None:
+    command = [*image.words("ENTRYPOINT"), "--config", image.inside("/etc/apigw/gw.ini"), "--check"]
+    done = subprocess.run(command, env=image.environ, timeout=PATIENCE, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.rpartition("/")[2]) == (0, "gw.ini: ok\n")

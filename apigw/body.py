@@ -87,6 +87,23 @@ class RequestBody:
         """Whether ``startProducing`` could begin again from the first byte."""
         return self.received == self._size or self.received <= self.keep
 
+    @property
+    def kept(self) -> bytes | None:
+        """All of it; None where it didn't come to its end, or is larger than :attr:`keep`."""
+        if not self.ended or self.received > self.keep:
+            return None
+        return b"".join([*self._kept, *self._buffer])
+
+    @classmethod
+    def whole(cls, data: bytes, trailers: Fields, keep: int = 0) -> RequestBody:
+        """One that is all here."""
+        body = cls(len(data), _nothing, _nothing)
+        body.keep = keep
+        if data:
+            body.feed(data)
+        body.end(trailers)
+        return body
+
     # -- the channel's side ----------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
@@ -183,6 +200,10 @@ class RequestBody:
                 self._kept.clear()
         if self._consumer is not None:
             self._consumer.write(data)
+
+
+def _nothing() -> None:
+    """It is all here, so nobody has to wait."""
 
 
 @implementer(IConsumer)

@@ -89,6 +89,7 @@ from apigw.stages.transport_security import StrictTransport, ToHttps
 from apigw.stages.versions import ContractVersion, VersionCalls, Versioned
 from apigw.streams import Streams
 from apigw.telemetry.access_log import AccessLogFormat
+from apigw.telemetry.fanout import FanoutMetrics
 from apigw.telemetry.lines import LineWriter
 from apigw.telemetry.metrics import GatewayMetrics
 from apigw.telemetry.reloads import Reloads
@@ -565,7 +566,7 @@ class Wiring:
             "/version": Route("version", "", own, Version(__version__, self._date)),
         }
         if "user" in self._upstreams and not self._routed(AUTH_PATH):
-            across = self._forwarder("user", Rewrite(AUTH_PATH, template=AUTH_REWRITE))
+            across = self._forwarder(config.service("user"), Rewrite(AUTH_PATH, template=AUTH_REWRITE))
             stages = self._limited([*every, *self._edge.place("user", "auth"), *self._certificate("user")], cap)
             places[AUTH_PATH] = Route("auth", "user", stages, across)
         if self._tokens is not None or self._key_file is not None:
@@ -578,7 +579,7 @@ class Wiring:
             places[forward.path] = Route("forward-auth", "", [*every, *self._edge.own()], ways)
         graphql = config.graphql
         if graphql.service is not None:
-            across = self._forwarder(graphql.service, Rewrite(graphql.path))
+            across = self._forwarder(config.service(graphql.service), Rewrite(graphql.path))
             stages = self._limited(
                 [*every, *self._edge.place(graphql.service), *self._certificate(graphql.service)], cap
             )
@@ -626,8 +627,7 @@ class Wiring:
         cap = self._config.gateway.max_body if route.max_body is None else route.max_body
         template = None if route.rewrite is None else str(route.rewrite)
         rewrite = Rewrite(str(route.path), route.strip_prefix, template)
-        outgoing = self._changed(route)
-        fanout = self._fanout(route, rewrite, outgoing)
+        fanout = self._fanout(route, rewrite)
         across = fanout.across(Forwarder)
         if route.idempotency:
             assert self._claims is not None
@@ -657,18 +657,26 @@ class Wiring:
             *self._edge.upgrades(route, self._streams),
             EventStreams(self._streams, self._reactor, monotonic, route.events.heartbeat),
             *self._transformed(route),
+            *fanout.stages(),
         ]
         if route.upgrade:
             across = Either(across, fanout.across(UpgradingForwarder))
         return fanout.settle(Route(route.name, route.service or "", self._limited(stages, cap), across))
 
-    def _fanout(self, route: RouteSection, rewrite: Rewrite, outgoing: FieldChanges | None) -> Fanout:
+    def _fanout(self, route: RouteSection, rewrite: Rewrite) -> Fanout:
         target = None if route.request.target is None else MadeTarget(route.request.target)
 
-        def forward(service: str, made: type[Forwarder]) -> Across:
-            return self._forwarder(service, rewrite, route.timeout.total, route.priority, made, outgoing, target)
+        def forward(
+            service: ServiceSection,
+            made: type[Forwarder] = Forwarder,
+            priority: str = route.priority,
+            added: Sequence[Field] = (),
+        ) -> Across:
+            outgoing = self._changed(route, added)
+            return self._forwarder(service, rewrite, route.timeout.total, priority, made, outgoing, target)
 
-        return Fanout(self._config, route, self._upstreams, forward, monotonic)
+        counts = FanoutMetrics() if self._metrics is None else self._metrics.fanout
+        return Fanout(self._config, route, self._upstreams, forward, counts, self._reactor, monotonic)
 
     @staticmethod
     def _transformed(route: RouteSection) -> list[Stage]:
@@ -685,11 +693,11 @@ class Wiring:
         return stages
 
     @staticmethod
-    def _changed(route: RouteSection) -> FieldChanges | None:
+    def _changed(route: RouteSection, more: Sequence[Field] = ()) -> FieldChanges | None:
         """What the service gets of the fields of a client, and what it gets besides; None for all of them."""
         request = route.request
         fixed = [one for one in (*request.set, *request.add) if not one.value.variables]
-        added = [(one.name.encode("ascii"), one.value.parts[0].encode()) for one in fixed]
+        added = [*more] + [(one.name.encode("ascii"), one.value.parts[0].encode()) for one in fixed]
         whole = route.response.body.changes
         if whole:
             added.append((b"Accept-Encoding", b"identity"))
@@ -753,7 +761,7 @@ class Wiring:
 
     def _forwarder(
         self,
-        name: str,
+        service: ServiceSection,
         rewrite: Rewrite,
         total: float | None = None,
         priority: str = "normal",
@@ -761,9 +769,8 @@ class Wiring:
         outgoing: FieldChanges | None = None,
         target: MadeTarget | None = None,
     ) -> Forwarder | Fallback:
-        service = self._config.service(name)
         timeout = service.timeout
-        upstream = self._upstreams[name]
+        upstream = self._upstreams[service.name]
         plain = made is Forwarder
         forwarder = made(
             self._builder.send(upstream, service, priority, hedged=plain),

@@ -53,7 +53,7 @@ from apigw.config.retrying import BACKOFF, RETRY_METHODS, RETRY_ON
 from apigw.config.secrets import SECRET_FILE, SECRET_VARIABLE, Secret
 from apigw.config.secure import REDIRECT, STRICT_TRANSPORT
 from apigw.config.sending import ServiceAdaptive, ServiceHedge, ServiceSticky
-from apigw.config.sharing import SPLIT, RouteSplit, Weighted
+from apigw.config.sharing import MIRROR, SPLIT, Mirrored, RouteMirror, RouteSplit, Weighted
 from apigw.config.streaming import PROTOCOLS, RouteEvents, RouteTunnel
 from apigw.config.tokens import (
     ROLES,
@@ -658,6 +658,16 @@ class RouteSection:
         help="In place of `service`: several that share the requests by weight. One that can't be asked is left out.",
     )
     split: RouteSplit = group(RouteSplit)
+    copies: tuple[Mirrored, ...] = option(
+        MIRROR,
+        key="mirror",
+        default=(),
+        unset="none",
+        refers_to="service",
+        example="user-shadow:5%",
+        help="Services that get copies of so many of the requests, once those are answered; what they say is dropped.",
+    )
+    mirror: RouteMirror = group(RouteMirror)
     strip_prefix: str | None = option(
         PREFIX,
         default=None,
@@ -806,6 +816,9 @@ class RouteSection:
             yield "service", "is missing, write for example service = user"
         elif self.service is not None and self.shares:
             yield "split", "service is there too, keep one of the two"
+        for copy in self.copies:
+            if copy.service in self.services:
+                yield "mirror", f"{copy.service} answers the requests itself, name another service"
         if self.split.on is not None and not self.shares:
             yield "split.on", "is of no use without split, add for example split = user:90, user-canary:10"
         if self.split.on == "user" and self.auth == "none":

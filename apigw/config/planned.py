@@ -6,10 +6,7 @@ ignored could leave a door open. A feature lands by removing its rows here and d
 from __future__ import annotations
 
 PLANNED: dict[str, tuple[str, ...]] = {
-    "route": (
-        "mirror",
-        "aggregate",
-    ),
+    "route": ("aggregate",),
     "graphql": (
         "max_depth",
         "max_cost",

@@ -12,7 +12,7 @@ from apigw.pipeline import Across
 from apigw.policy.encoding import weak
 from apigw.policy.fields import Field
 from apigw.policy.json_shape import NotJson, Shape, parse, write
-from apigw.stages.kept_body import keep_answer
+from apigw.stages.kept_body import discard, keep_answer
 
 OF_THE_SERVICE = (b"accept-encoding", b"range", b"if-range")
 """Fields of a request that the service doesn't get: a part of JSON, and what is encoded, can't be changed."""
@@ -68,7 +68,7 @@ class JsonBody:
         except NotJson as error:
             if not self._strict:
                 return response if data is None else _whole(response, data, list(response.seen))
-            _discard(response)
+            discard(response)
             raise UpstreamProtocolError(f"The service's answer can't be changed as it has to be. {error}") from None
         fields = _fields(response)
         fields.append((b"Content-Length", b"%d" % len(data)))
@@ -83,7 +83,7 @@ class JsonBody:
         try:
             data = await keep_answer(response, self._cap)
         except BaseException:
-            _discard(response)
+            discard(response)
             raise
         return None if data is not None and len(data) > self._cap else data
 
@@ -113,12 +113,3 @@ def _whole(response: Response, data: bytes, fields: list[Field]) -> Response:
     made = Response(response.status, response.reason, fields, data)
     made.lines = response.lines
     return made
-
-
-def _discard(response: Response) -> None:
-    """Nobody wants the rest."""
-    for one in (response.body, response):
-        discard = getattr(one, "discard", None)
-        if discard is not None:
-            discard()
-            return

@@ -35,16 +35,8 @@ async def keep_request(exchange: Exchange, cap: int) -> bytes:
     collected = Collected()
     await body.startProducing(collected)
     data = bytes(collected.data)
-    whole = RequestBody(len(data), _nothing, _nothing)
-    if data:
-        whole.feed(data)
-    whole.end(body.trailers)
-    request.body = whole
+    request.body = RequestBody.whole(data, body.trailers, body.keep)
     return data
-
-
-def _nothing() -> None:
-    """It is all here, so nobody has to wait."""
 
 
 class AnswerBody(Protocol):
@@ -120,3 +112,12 @@ async def keep_answer(response: Response, cap: int) -> bytes | None:
     if data is None:
         response.body = kept
     return data
+
+
+def discard(response: Response) -> None:
+    """Nobody wants the rest of an answer."""
+    for one in (response.body, response):
+        stop = getattr(one, "discard", None)
+        if stop is not None:
+            stop()
+            return

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from twisted.internet.interfaces import IReactorTime
 
 from apigw.telemetry.cache import CacheMetrics
+from apigw.telemetry.fanout import FanoutMetrics
 from apigw.telemetry.loop_lag import LoopLag
 from apigw.telemetry.redis import RedisMetrics
 from apigw.telemetry.requests import RequestMetrics
@@ -28,6 +29,7 @@ class GatewayMetrics:
     :ivar requests: to be told of each exchange.
     :ivar redis: to be told which server is in use. :ivar cache: the same of what is kept.
     :ivar versions: the same of who calls which.
+    :ivar fanout: holds what is counted where a route has several services.
     :ivar lag: to be started with the reactor and stopped before its end.
     """
 
@@ -47,12 +49,14 @@ class GatewayMetrics:
         self.redis = RedisMetrics()
         self.cache = CacheMetrics()
         self.versions = VersionMetrics()
+        self.fanout = FanoutMetrics()
         for collector in (
             self.requests,
             UpstreamMetrics(states),
             self.redis,
             self.cache,
             self.versions,
+            self.fanout,
             self.lag,
             Build(version),
         ):

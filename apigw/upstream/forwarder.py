@@ -70,7 +70,7 @@ class Forwarder:
         if body is not None:
             if body.failure is not None:
                 raise body.failure
-            body.keep = self._retries.body
+            body.keep = max(body.keep, self._retries.body)
         target = request.path + request.query if self._target is None else self._target(exchange)
         has_host = self._preserve_host and request.authority != b""
         key = None if self._key is None else self._key(exchange)

@@ -96,6 +96,7 @@ def test_the_examples_are_right():
         "stale_if_error",
         "split",
         "split.on",
+        "mirror",
     ):
         text = re.sub(rf"^{re.escape(key)} = .*\n", "", text, flags=re.MULTILINE)
     config = loads(text, "examples", {})

@@ -44,3 +44,25 @@ def test_a_service_of_the_environment_that_a_split_names_gets_no_route_of_its_ow
 def test_what_is_wrong_is_told(text: str, problem: str) -> None:
     with pytest.raises(ConfigErrors, match=problem):
         loads(f"{HEAD}{text}\n", "gw.ini", {})
+
+
+def test_the_example_of_a_mirror_can_be_loaded() -> None:
+    [example] = ini_examples("stages/mirror.md")
+    [route] = loads(example, "gw.ini", {}).routes
+    assert [str(one) for one in route.copies] == ["user-shadow:5%"]
+    assert (route.mirror.max_body, route.mirror.max_in_flight) == (65536, 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("mirror = b", "'b' is not a service and its share, such as user-shadow:5%"),
+        ("mirror = b:5", "'b:5' is not a service and its share"),
+        ("mirror = b:101%", "101%"),
+        ("mirror = a:5%", "a answers the requests itself, name another service"),
+        ("mirror = c:5%", r"there is no \[service:c\]"),
+    ],
+)
+def test_what_is_wrong_with_a_mirror_is_told(text: str, problem: str) -> None:
+    with pytest.raises(ConfigErrors, match=problem):
+        loads(f"{HEAD}service = a\n{text}\n", "gw.ini", {})

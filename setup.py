@@ -34,8 +34,10 @@ RUN = [
 ]
 REDIS = ["hiredis>=3.0"]
 COMPRESSION = ["brotli>=1.1", "zstandard>=0.22"]
+GRAPHQL = ["graphql-core>=3.3"]
 TEST = [
     *REDIS,
+    *GRAPHQL,
     *COMPRESSION,
     "h11>=0.16",
     "hishel>=2.0",  # another reading of RFC 9111, which ours is compared with
@@ -72,7 +74,7 @@ setup(
     ],
     python_requires=">=3.10",
     install_requires=RUN,
-    extras_require={"redis": REDIS, "compression": COMPRESSION, "test": TEST, "dev": [*TEST, *DEV]},
+    extras_require={"redis": REDIS, "compression": COMPRESSION, "graphql": GRAPHQL, "test": TEST, "dev": [*TEST, *DEV]},
     # An explicit root makes `pip install -e .` put the checkout itself on sys.path; without it an import hook is
     # installed instead, and Twisted, which looks for plugins in the directories of sys.path, would not see ours.
     package_dir={"": "."},

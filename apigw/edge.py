@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from apigw.config import GatewayConfig
+from apigw.config.graphql import GraphqlSection
 from apigw.config.limiting import Limit
 from apigw.config.model import CorsSection, RouteSection
 from apigw.config.units import Rate
@@ -19,6 +20,7 @@ from apigw.policy.limit_fields import draft
 from apigw.policy.security_headers import OFF, SecurityHeaders
 from apigw.stages.concurrency import Bounds, Concurrency, InFlight
 from apigw.stages.cors import CrossOrigin
+from apigw.stages.graphql import ByCost
 from apigw.stages.idempotency import Answers
 from apigw.stages.limits import (
     AddressFirst,
@@ -149,6 +151,25 @@ class Edge:
             stages += self._limits(allowance, False)[1]
         return stages
 
+    def graphql(self, section: GraphqlSection) -> tuple[list[Stage], list[Stage]]:
+        """
+        :return: what comes before it is asked who the client is, and what comes after; with ``cost_unit`` that comes
+            after it is known what is asked for.
+        """
+        limits = self._config.limits
+        stages = [*self.own(), *self._closed([section.service] if section.service else [])]
+        asks = section.auth != "none"
+        ip = None if limits is None else _quota("ip", limits.rate("ip"))
+        user = _quota("user", limits.rate("user")) if asks and limits is not None else None
+        allowance = Allowance(ip, user, name=section.name)
+        unit = section.cost_unit
+        if unit is None:
+            first, after = self._limits(allowance, asks)
+            return [*stages, *first], after
+        arguments = (self._store, self._seconds, allowance, self._exempt)
+        first = [] if ip is None else [AddressFirst(*arguments)]
+        return [*stages, *first], [ByCost(*arguments, addresses=ip is not None, unit=unit)]
+
     def route(self, route: RouteSection) -> tuple[list[Stage], list[Stage]]:
         """:return: what comes before it is asked who the client is, and what comes after."""
         limit = route.limit
@@ -215,7 +236,7 @@ class Edge:
             self._in_flight = LocalInFlight() if self._shared is None else self._shared.open_in_flight()
         return self._in_flight
 
-    def upgrades(self, route: RouteSection, streams: Streams) -> list[Stage]:
+    def upgrades(self, route: RouteSection | GraphqlSection, streams: Streams) -> list[Stage]:
         """What lets requests change to another protocol; to come after all that may refuse them."""
         if not route.upgrade:
             return []

@@ -301,6 +301,20 @@ class Misdirected(ClientError):
     title = "The request belongs on another connection"
 
 
+class GraphqlRefused(ClientError):
+    """
+    What is asked for in GraphQL isn't to be had.
+
+    :ivar well_formed: it is a GraphQL request, only one that isn't executed.
+    :ivar legacy: a code that GraphQL clients know from elsewhere, empty for none.
+    """
+
+    code = "graphql-request"
+    title = "The GraphQL request is not acceptable"
+    well_formed = False
+    legacy = ""
+
+
 class BodyTooLarge(ClientError):
     status = 413
     code = "body-too-large"

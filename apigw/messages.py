@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from apigw.pipeline import Route
     from apigw.policy.client_auth import ClientTls
     from apigw.policy.gcra import Spend, Standing
+    from apigw.policy.graphql.rules import Judged
     from apigw.policy.principal import Principal
     from apigw.stages.mirror import Copies
     from apigw.streams import Stream, Streams
@@ -336,6 +337,8 @@ class Exchange:
     """What is left of the quotas that it was counted against."""
     under_way: Sequence[tuple[int, str]] = ()
     """What it is counted for until it is over."""
+    graphql: Judged | None = None
+    """What it asks for in GraphQL."""
     upgrade: Upgrade | None = None
     """The request asks for another protocol, and may."""
     upgrade_counted: Sequence[tuple[int, str]] = ()

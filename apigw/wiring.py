@@ -38,6 +38,7 @@ from apigw.config.adding import StageSection
 from apigw.config.caching import OFF
 from apigw.config.certificates import stamp
 from apigw.config.files import absolute
+from apigw.config.graphql import GraphqlSection
 from apigw.config.loader import SOME, Steps
 from apigw.config.model import RouteSection, ServiceRetry, ServiceSection
 from apigw.config.transforming import RouteRequest, RouteResponse, statuses
@@ -47,6 +48,7 @@ from apigw.dates import HttpDate
 from apigw.edge import Edge
 from apigw.fanout import Fanout
 from apigw.finder import VERSION, ProxyRoutes, VersionedRoutes, refuse
+from apigw.graphs import graphql_stages, rules_of
 from apigw.keys.key_file import KeyFile
 from apigw.messages import Field, Fields, Response, Timeouts
 from apigw.pipeline import Across, Route, Stage
@@ -56,6 +58,7 @@ from apigw.policy.cors import Cors
 from apigw.policy.field_changes import FieldChanges
 from apigw.policy.fields import FOLD
 from apigw.policy.forwarded import Forwarding
+from apigw.policy.graphql.rules import Firewall
 from apigw.policy.outgoing import Outgoing
 from apigw.policy.paths import Rewrite
 from apigw.policy.requestid import RequestIds
@@ -579,12 +582,24 @@ class Wiring:
             places[forward.path] = Route("forward-auth", "", [*every, *self._edge.own()], ways)
         graphql = config.graphql
         if graphql.service is not None:
-            across = self._forwarder(config.service(graphql.service), Rewrite(graphql.path))
-            stages = self._limited(
-                [*every, *self._edge.place(graphql.service), *self._certificate(graphql.service)], cap
-            )
-            places[graphql.path] = Route("graphql", graphql.service, stages, across)
+            places[graphql.path] = self._graphql_route(graphql, graphql.service, every)
         return places
+
+    def _graphql_route(self, section: GraphqlSection, service: str, every: list[Stage]) -> Route:
+        rules = rules_of(section)
+        firewall = self._part("graphql", rules, lambda: None if rules is None else Firewall(rules), _nothing, _nothing)
+        ended = None if self._metrics is None else self._metrics.graphql.ended
+        let_in = self._let_in(section.auth)
+        cap = self._config.gateway.max_body
+        stages = graphql_stages(section, self._edge, self._streams, let_in, firewall, ended, cap, self._reactor)
+        rewrite = Rewrite(section.path)
+        there = self._config.service(service)
+        across: Across = self._forwarder(there, rewrite)
+        if section.upgrade:
+            upgrading = self._forwarder(there, rewrite, made=UpgradingForwarder)
+            assert isinstance(upgrading, UpgradingForwarder)
+            across = Either(across, upgrading)
+        return Route(section.name, service, [*every, *self._certificate(service), *stages], across)
 
     def _stages(self) -> list[Stage]:
         """What every exchange passes, in order."""

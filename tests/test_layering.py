@@ -40,7 +40,7 @@ LAYERS = (
     {"sources"},
     {"upstreams", "edge", "fanout", "stores"},
     {"sockets", "reload"},
-    {"upgrade"},
+    {"upgrade", "graphs"},
     {"wiring"},
     {"doors"},
     {"service"},

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from itertools import chain, product
+from math import ceil
 from typing import TypeVar
 
 from attrs import frozen
 
 from apigw.config.consumers import ApiKeysSection, ConsumerSection
 from apigw.config.discovering import DiscoverySection
+from apigw.config.graphql import GraphqlSection
 from apigw.config.limiting import Limit, LimitsSection
 from apigw.config.model import (
     AdminSection,
@@ -71,6 +73,7 @@ def check(found: Found) -> Iterator[ConfigError]:
     yield from _transformed(found)
     yield from _costs(found)
     yield from _tokens(found)
+    yield from _graphql(found)
 
 
 def _references(found: Found) -> Iterator[ConfigError]:
@@ -185,7 +188,8 @@ def _versions(found: Found) -> Iterator[ConfigError]:
 def _tokens(found: Found) -> Iterator[ConfigError]:
     """Issuers without keys or that can't be told apart, routes that need one, tokens that would stand in the log."""
     issuers: list[tuple[str, TokenIssuer]] = list(found.of(TokenIssuer))
-    wanting = [(header, route) for header, route in found.of(RouteSection) if route.auth != "none"]
+    places: list[tuple[str, RouteSection | GraphqlSection]] = [*found.of(RouteSection), *found.of(GraphqlSection)]
+    wanting = [(header, place) for header, place in places if place.auth != "none"]
     with_keys = [(header, issuer) for header, issuer in issuers if issuer.sources]
     several = len(with_keys) > 1
     first: dict[str | None, str] = {}
@@ -209,6 +213,27 @@ def _tokens(found: Found) -> Iterator[ConfigError]:
         for header, section in found.of(JwtSection):
             if section.token.query is not None:
                 yield found.error(header, "token.query", "would stand in the log, take log_query = full away")
+
+
+def _graphql(found: Found) -> Iterator[ConfigError]:
+    """A firewall that can't read, and requests that no limit would ever let pass."""
+    for header, section in found.of(GraphqlSection):
+        if not section.reads:
+            continue
+        key = (*section.limiting, "firewall")[0]
+        try:
+            import apigw.policy.graphql.document  # noqa: F401 (graphql-core need not be installed)
+        except ImportError:
+            yield found.error(header, key, "needs a package, pip install apigw[graphql]")
+        unit = section.cost_unit
+        for _, limits in found.of(LimitsSection):
+            for name in ("ip", "user") if section.auth != "none" else ("ip",):
+                rate = limits.rate(name)
+                if unit is not None and rate and section.most_cost > rate.burst * unit:
+                    message = f"lets max_cost ({section.most_cost}) count as more requests than {name} of [limits] lets"
+                    least = ceil(section.most_cost / rate.burst)
+                    yield found.error(header, "cost_unit", f"{message} through at once, write {least} or more")
+                    break
 
 
 def _costs(found: Found) -> Iterator[ConfigError]:

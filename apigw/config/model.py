@@ -24,6 +24,7 @@ from apigw.config.discovering import DiscoverySection
 from apigw.config.endpoints import ENDPOINT, ListenEndpoint, parse_endpoint, parse_port
 from apigw.config.fallback import ServiceFallback
 from apigw.config.files import CA_FILE, CERTIFICATE_FILE, LOG
+from apigw.config.graphql import GraphqlSection
 from apigw.config.http2 import Http2Section
 from apigw.config.kind import choice, list_of
 from apigw.config.limiting import (
@@ -844,21 +845,6 @@ class RouteSection:
                     )
                 elif family == "param" and name not in self.path.pattern.names:
                     yield key, f"has {{{variable}}}, but path = {self.path} has no {{{name}}}"
-
-
-@frozen(kw_only=True)
-class GraphqlSection:
-    """A GraphQL service: its requests are passed on at a place of their own, before any route is looked up."""
-
-    path: str = option(PREFIX, default="/graphql", help="Where clients ask; the service gets the same path.")
-    service: str | None = option(
-        NAME,
-        default=None,
-        unset="none: there is no such place",
-        example="user",
-        refers_to="service",
-        help="The service that answers.",
-    )
 
 
 @frozen(kw_only=True)

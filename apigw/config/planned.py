@@ -7,18 +7,6 @@ from __future__ import annotations
 
 PLANNED: dict[str, tuple[str, ...]] = {
     "route": ("aggregate",),
-    "graphql": (
-        "max_depth",
-        "max_cost",
-        "max_aliases",
-        "max_tokens",
-        "max_directives",
-        "max_batch",
-        "batching",
-        "introspection",
-        "persisted",
-        "auth",
-    ),
     "tracing": ("otlp_endpoint", "sample"),
 }
 """Keys by kind of section; ``*`` stands for any word. A kind that the model doesn't have is planned as a whole."""

@@ -15,11 +15,11 @@ from apigw.messages import Exchange, Response
 from apigw.task import Awaited
 
 
-async def keep_request(exchange: Exchange, cap: int) -> bytes:
+async def keep_request(exchange: Exchange, cap: int, why: str = "With an idempotency key") -> bytes:
     """
     Wait for the whole body of a request, and let the request go on with it.
 
-    :param cap: bytes.
+    :param cap: bytes. :param why: when there is one, for who sends more.
     :raises BodyTooLarge: it has more.
     """
     request = exchange.request
@@ -27,7 +27,7 @@ async def keep_request(exchange: Exchange, cap: int) -> bytes:
     if body is None:
         return b""
     if (isinstance(body.length, int) and body.length > cap) or body.received > cap:
-        raise BodyTooLarge(f"With an idempotency key a body may have {cap} bytes.", close=True)
+        raise BodyTooLarge(f"{why} a body may have {cap} bytes.", close=True)
     body.cap = cap if body.cap is None else min(body.cap, cap)
     if body.expects:
         exchange.inform(100, [])

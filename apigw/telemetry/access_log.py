@@ -23,6 +23,10 @@ _TEMPLATE = (
 _NO_WAIT = b'"queue_ms":0.000,"connect_ms":0.000'
 
 
+NAME = 64
+"""Characters of the name of a GraphQL operation."""
+
+
 def quoted(text: bytes) -> bytes:
     """
     ``text`` as a JSON string.
@@ -61,7 +65,8 @@ class AccessLogFormat:
         Times are milliseconds: ``total_ms`` from the first byte of the request to the last of the answer,
         ``queue_ms`` for a free connection, ``connect_ms`` to make one, ``first_byte_ms`` from the beginning of the
         last attempt to the head of its answer. ``status`` is what the client got or would have got; a cut answer
-        keeps its status and has an ``error``. ``would_refuse`` is there where a policy only reports.
+        keeps its status and has an ``error``. ``would_refuse`` is there where a policy only reports, ``graphql`` where
+        it is known what is asked for.
         """
         wall = self._wall()
         second = int(wall)
@@ -112,6 +117,11 @@ class AccessLogFormat:
         )
         if exchange.would_refuse:
             line = b'%b,"would_refuse":"%b"}\n' % (line[:-2], exchange.would_refuse.encode("ascii"))
+        asked = exchange.graphql
+        if asked is not None:
+            named = asked.name[:NAME].encode("ascii")
+            told = b'"graphql":{"type":"%b","name":"%b","cost":%d}' % (asked.kind.encode("ascii"), named, asked.cost)
+            line = b"%b,%b}\n" % (line[:-2], told)
         return line
 
     def _place(self, route: Route | None) -> bytes:

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from apigw.telemetry.cache import CacheMetrics
 from apigw.telemetry.fanout import FanoutMetrics
+from apigw.telemetry.graphql import GraphqlMetrics
 from apigw.telemetry.loop_lag import LoopLag
 from apigw.telemetry.redis import RedisMetrics
 from apigw.telemetry.requests import RequestMetrics
@@ -30,6 +31,7 @@ class GatewayMetrics:
     :ivar redis: to be told which server is in use. :ivar cache: the same of what is kept.
     :ivar versions: the same of who calls which.
     :ivar fanout: holds what is counted where a route has several services.
+    :ivar graphql: to be told of each operation.
     :ivar lag: to be started with the reactor and stopped before its end.
     """
 
@@ -50,6 +52,7 @@ class GatewayMetrics:
         self.cache = CacheMetrics()
         self.versions = VersionMetrics()
         self.fanout = FanoutMetrics()
+        self.graphql = GraphqlMetrics(seconds)
         for collector in (
             self.requests,
             UpstreamMetrics(states),
@@ -57,6 +60,7 @@ class GatewayMetrics:
             self.cache,
             self.versions,
             self.fanout,
+            self.graphql,
             self.lag,
             Build(version),
         ):

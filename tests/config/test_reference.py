@@ -97,6 +97,7 @@ def test_the_examples_are_right():
         "split",
         "split.on",
         "mirror",
+        "max_batch",
     ):
         text = re.sub(rf"^{re.escape(key)} = .*\n", "", text, flags=re.MULTILINE)
     config = loads(text, "examples", {})

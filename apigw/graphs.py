@@ -1,0 +1,66 @@
+"""From ``[graphql]`` to what its requests pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IReactorTime
+
+from apigw.config.graphql import GraphqlSection
+from apigw.edge import Edge
+from apigw.messages import Exchange
+from apigw.pipeline import Stage
+from apigw.policy.graphql.rules import Firewall, Judged
+from apigw.reload import CannotStart
+from apigw.stages.body_limit import BodyLimit
+from apigw.stages.events import EventStreams
+from apigw.stages.graphql import GraphqlCounts, GraphqlErrors, GraphqlFirewall, NoMultipart
+from apigw.streams import Streams
+
+if TYPE_CHECKING:
+    from apigw.policy.graphql.rules import Rules
+
+
+def rules_of(section: GraphqlSection) -> Rules | None:
+    """
+    By what the firewall decides; None where there is none.
+
+    :raises CannotStart: the file of documents can't be used any more.
+    """
+    if section.service is None or not section.reads:
+        return None
+    try:
+        return section.rules()
+    except ValueError as error:
+        raise CannotStart(f"[graphql] persisted: {error}") from None
+
+
+def graphql_stages(
+    section: GraphqlSection,
+    edge: Edge,
+    streams: Streams,
+    let_in: list[Stage],
+    firewall: Firewall | None,
+    ended: Callable[[Exchange, Judged], object] | None,
+    cap: int,
+    reactor: IReactorTime,
+) -> list[Stage]:
+    """
+    :param let_in: what finds out who asks.
+    :param ended: counts operations. :param cap: of bodies, 0 for none.
+    """
+    before, after = edge.graphql(section)
+    by_cost = section.cost_unit is not None
+    stages = [*before, *([] if section.multipart else [NoMultipart()]), *let_in, *([] if by_cost else after)]
+    stages += edge.upgrades(section, streams)
+    if cap:
+        stages.append(BodyLimit(cap))
+    if firewall is not None:
+        stages.append(GraphqlFirewall(firewall, section.max_body))
+        if ended is not None:
+            stages.append(GraphqlCounts(ended))
+    if by_cost:
+        stages += after
+    return [*stages, EventStreams(streams, reactor, monotonic, section.events.heartbeat), GraphqlErrors()]

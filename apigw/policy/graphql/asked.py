@@ -1,0 +1,164 @@
+"""
+Reads requests as GraphQL over HTTP has them, and refuses what services could read in another way than we do.
+
+Source: GraphQL over HTTP, sections 5.3 (GET) and 5.4 (POST).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+from attrs import frozen
+
+from apigw.policy.graphql.refused import Refused
+
+PARAMETERS = ("query", "operationName", "variables", "extensions", "id", "documentId", "doc_id")
+"""What says what is to be executed; the last three are names that servers have for a persisted query."""
+
+_FOLDED = {name.casefold(): name for name in PARAMETERS}
+
+_IDS = ("id", "documentId", "doc_id")
+
+_HASH = re.compile(r"[0-9a-f]{64}").fullmatch
+
+
+@frozen
+class Asked:
+    """
+    One operation.
+
+    :ivar query: the document; None where it is named by ``id`` alone.
+    :ivar id: of a persisted document; empty for none. :ivar hashed: it is a SHA-256, as APQ has it.
+    :ivar given: the parameters as they came.
+    """
+
+    query: str | None
+    operation: str | None
+    variables: Mapping[str, Any]
+    id: str
+    hashed: bool
+    given: Mapping[str, Any]
+
+
+def malformed(text: str) -> Refused:
+    return Refused("request", text)
+
+
+def read_body(data: bytes) -> Asked | list[Asked]:
+    """
+    The body of a POST.
+
+    :return: a list for a batch.
+    :raises Refused: it isn't what it should be.
+    """
+    value = _json(data, "The body")
+    if isinstance(value, list):
+        if not value:
+            raise malformed("The batch is empty.")
+        return [_asked(item) for item in value]
+    return _asked(value)
+
+
+def read_query(query: bytes) -> Asked:
+    """
+    The query of a GET's target.
+
+    :param query: raw, with its ``?`` or without.
+    :raises Refused: as :func:`read_body`.
+    """
+    given: dict[str, Any] = {}
+    for name, value in _pairs(query):
+        if _known(name):
+            if name in given:
+                raise malformed(f"The target has {name} twice.")
+            given[name] = value
+    for name in ("variables", "extensions"):
+        if name in given:
+            given[name] = _json(given[name].encode(), name) if given[name] else None
+    if given.get("operationName") == "":
+        del given["operationName"]
+    return _asked(given)
+
+
+def has_parameters(query: bytes) -> bool:
+    """Whether the query of a target says something of an operation."""
+    return any(name.casefold() in _FOLDED for name, _ in _pairs(query))
+
+
+def _pairs(query: bytes) -> list[tuple[str, str]]:
+    if not query or query == b"?":
+        return []
+    try:
+        return parse_qsl(
+            query.removeprefix(b"?").decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100
+        )
+    except ValueError:
+        raise malformed("The target's query is not encoded as it should be.") from None
+
+
+def _json(data: bytes, what: str) -> Any:
+    try:
+        text = data.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        # What holds half a surrogate pair has no UTF-8, so nobody could say what the service makes of it.
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError):
+        raise malformed(f"{what} is not JSON, or has a name twice.") from None
+    return value
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError
+    return made
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(name)
+
+
+def _known(name: str) -> bool:
+    """
+    :raises Refused: some services would take it for one of ours, as those do that pass over the case of letters.
+    """
+    ours = _FOLDED.get(name.casefold())
+    if ours is not None and ours != name:
+        raise malformed(f"{ours} is written in another case.")
+    return ours is not None
+
+
+def _asked(value: Any) -> Asked:
+    if not isinstance(value, dict):
+        raise malformed("The request is not a JSON object.")
+    for name in value:
+        _known(name)
+    query = _typed(value, "query", str)
+    operation = _typed(value, "operationName", str)
+    variables = _typed(value, "variables", dict) or {}
+    extensions = _typed(value, "extensions", dict) or {}
+    ids = [_typed(value, name, str) for name in _IDS if value.get(name) is not None]
+    persisted = extensions.get("persistedQuery")
+    hashed = persisted is not None
+    if hashed:
+        found = persisted.get("sha256Hash") if isinstance(persisted, dict) else None
+        if not isinstance(found, str) or not _HASH(found):
+            raise malformed("extensions.persistedQuery has no sha256Hash of 64 digits.")
+        ids.append(found)
+    if len(ids) > 1:
+        raise malformed("The request names a persisted query twice.")
+    if query is None and not ids:
+        raise malformed("The request has no query.")
+    return Asked(query, operation, variables, ids[0] if ids else "", hashed, value)
+
+
+def _typed(value: Mapping[str, Any], name: str, kind: type) -> Any:
+    found = value.get(name)
+    if found is not None and not isinstance(found, kind):
+        raise malformed(f"{name} is not {'a string' if kind is str else 'an object'}.")
+    return found

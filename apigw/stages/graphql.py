@@ -1,0 +1,248 @@
+"""Lets GraphQL requests pass that ask for no more than they may; tells GraphQL clients of errors in their own way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from apigw.body import RequestBody
+from apigw.errors import GraphqlRefused
+from apigw.messages import Exchange, Response, field_values
+from apigw.pipeline import Explained, Stage
+from apigw.policy.bearer import challenge
+from apigw.policy.gcra import Spend, Verdict
+from apigw.policy.graphql.answers import JSON, errors, media_type
+from apigw.policy.graphql.asked import Asked, has_parameters, malformed, read_body, read_query
+from apigw.policy.graphql.refused import Refused
+from apigw.policy.graphql.rules import Firewall, Judged
+from apigw.stages.kept_body import keep_request
+from apigw.stages.limits import Allowance, Exempt, Limits, QuotaStore
+
+_IDS = ("id", "documentId", "doc_id")
+
+
+class GraphqlFirewall(Stage):
+    """
+    Stands behind what finds out who asks.
+
+    :param cap: bytes of a body.
+    """
+
+    def __init__(self, firewall: Firewall, cap: int) -> None:
+        self._firewall = firewall
+        self._cap = cap
+
+    def explain(self, exchange: Exchange) -> Explained | None:
+        """A request without its body says nothing."""
+        request = exchange.request
+        if request.method not in (b"GET", b"HEAD"):
+            return Explained(unknown="It decides by the body.")
+        try:
+            judged = self._firewall.judge(read_query(request.query), _roles(exchange), True)
+        except Refused as refused:
+            return Explained(error=_error(refused))
+        return Explained({"operation": judged.name, "type": judged.kind, "cost": judged.cost})
+
+    def request(self, exchange: Exchange) -> Awaitable[None] | None:
+        """
+        What goes on in a tunnel isn't looked at.
+
+        :raises GraphqlRefused: it asks for what it may not.
+        """
+        request = exchange.request
+        method = request.method
+        if exchange.upgrade is not None or method == b"OPTIONS":
+            return None
+        try:
+            if method == b"POST":
+                _check_type(exchange)
+                if has_parameters(request.query):
+                    raise malformed("What a POST asks for stands in its body, not in the target.")
+                return self._whole(exchange)
+            if method not in (b"GET", b"HEAD"):
+                raise Refused("method", "GraphQL is asked for by GET or POST.", status=405)
+            if request.body is not None or request.empty_body:
+                raise malformed("What a GET asks for stands in its target, not in a body.")
+            asked = read_query(request.query)
+            judged = self._judge(exchange, asked, True)
+        except Refused as refused:
+            raise _error(refused) from None
+        if judged.queries[0] is not None:
+            request.query = b"?" + urlencode(_texts(_put_in(asked, judged.queries[0]))).encode("ascii")
+        return None
+
+    async def _whole(self, exchange: Exchange) -> None:
+        data = await keep_request(exchange, self._cap, "A GraphQL request's")
+        try:
+            asked = read_body(data)
+            judged = self._judge(exchange, asked, False)
+        except Refused as refused:
+            raise _error(refused) from None
+        if any(query is not None for query in judged.queries):
+            self._put_in(exchange, asked, judged.queries)
+
+    def _judge(self, exchange: Exchange, asked: Asked | list[Asked], reads: bool) -> Judged:
+        judged = exchange.graphql = self._firewall.judge(asked, _roles(exchange), reads)
+        return judged
+
+    @staticmethod
+    def _put_in(exchange: Exchange, asked: Asked | list[Asked], queries: Sequence[str | None]) -> None:
+        """Tell the service what the names that the client sent mean."""
+        several = asked if isinstance(asked, list) else [asked]
+        told = [
+            one.given if query is None else _put_in(one, query) for one, query in zip(several, queries, strict=True)
+        ]
+        data = json.dumps(told if isinstance(asked, list) else told[0]).encode("ascii")
+        request = exchange.request
+        body = request.body
+        assert body is not None
+        request.body = RequestBody.whole(data, body.trailers, body.keep)
+        request.replace_fields([field for field in request.fields if field[0].lower() not in _OF_BYTES])
+
+
+_OF_BYTES = (b"content-length", b"content-md5", b"digest", b"content-digest")
+
+
+def _put_in(asked: Asked, query: str) -> dict[str, Any]:
+    told = {name: value for name, value in asked.given.items() if name not in _IDS}
+    told["query"] = query
+    extensions = told.get("extensions")
+    if extensions:
+        told["extensions"] = {name: value for name, value in extensions.items() if name != "persistedQuery"}
+    return told
+
+
+def _texts(parameters: dict[str, Any]) -> dict[str, str]:
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in parameters.items()
+        if value is not None
+    }
+
+
+def _roles(exchange: Exchange) -> Sequence[str] | None:
+    return None if exchange.identity is None else exchange.identity.roles
+
+
+def _check_type(exchange: Exchange) -> None:
+    """
+    :raises Refused: the body isn't plain JSON. What pages of other sites may send without being asked is none either.
+    """
+    fields = exchange.request.fields
+    types = field_values(fields, b"content-type")
+    kind, *parameters = (part.strip() for part in (types[0] if types else b"").lower().split(b";"))
+    charsets = [part for part in parameters if part.startswith(b"charset")]
+    codings = [coding for coding in field_values(fields, b"content-encoding") if coding.lower() != b"identity"]
+    if len(types) != 1 or kind != JSON or any(part not in _UTF8 for part in charsets) or codings:
+        raise Refused("media-type", "GraphQL is asked for in application/json, in UTF-8 and not encoded.", status=415)
+
+
+_UTF8 = (b"charset=utf-8", b'charset="utf-8"')
+
+
+def _error(refused: Refused) -> GraphqlRefused:
+    fields = []
+    if refused.status == 405:
+        fields.append((b"Allow", b"POST" if refused.rule == "safe-method" else b"GET, POST"))
+    elif refused.status == 401:
+        fields.append(challenge())
+    error = GraphqlRefused(str(refused), code=f"graphql-{refused.rule}", status=refused.status, fields=fields)
+    error.well_formed = refused.well_formed
+    error.legacy = refused.legacy
+    return error
+
+
+class NoMultipart(Stage):
+    """Refuses uploads of files, which pages of other sites could send, too."""
+
+    pure = True
+
+    def request(self, exchange: Exchange) -> None:
+        """
+        :raises GraphqlRefused: it is one.
+        """
+        for kind in field_values(exchange.request.fields, b"content-type"):
+            if kind.lower().lstrip().startswith(b"multipart/"):
+                raise GraphqlRefused(
+                    "Uploads by multipart are not accepted here.", code="graphql-media-type", status=415
+                )
+
+
+class GraphqlErrors(Stage):
+    """
+    Gives the gateway's own errors the form that GraphQL clients expect.
+
+    With ``application/json`` a request that is GraphQL and isn't executed is answered with 200 (GraphQL over HTTP,
+    section 6.4.1), so that the log says 200, too, with the code of the error.
+    """
+
+    def response(self, exchange: Exchange, response: Response) -> None:
+        error = exchange.error
+        if error is None:
+            return
+        kind = media_type(field_values(exchange.request.fields, b"accept"))
+        if kind is None:
+            return
+        told: dict[str, object] = {"code": error.code}
+        if isinstance(error, GraphqlRefused):
+            told["code"] = error.legacy or error.code
+            if error.well_formed and kind == JSON:
+                response.status, response.reason = HTTPStatus.OK.value, b"OK"
+        if exchange.id:
+            told["request_id"] = exchange.id.decode("ascii")
+        body = errors(error.detail or error.title, told)
+        fields = [field for field in response.fields if field[0].lower() not in (b"content-type", b"content-length")]
+        response.fields = [
+            *fields,
+            (b"Content-Type", kind + b"; charset=utf-8"),
+            (b"Content-Length", b"%d" % len(body)),
+        ]
+        response.body, response.length = body, len(body)
+
+
+class ByCost(Limits):
+    """
+    Counts a request by what it costs.
+
+    :param unit: the cost that counts as one request; what costs less counts as one, too.
+    """
+
+    def __init__(
+        self,
+        store: QuotaStore,
+        seconds: Callable[[], float],
+        allowance: Allowance,
+        exempt: Exempt,
+        addresses: bool = False,
+        *,
+        unit: int,
+    ) -> None:
+        super().__init__(store, seconds, allowance, exempt, addresses)
+        self._unit = unit
+
+    def _spend(self, exchange: Exchange, spends: Sequence[Spend]) -> Awaitable[None] | None:
+        asked = exchange.graphql
+        cost = self._cost if asked is None else max(self._cost, asked.cost / self._unit)
+        verdict = self._store.take(self._seconds(), spends, cost)
+        if isinstance(verdict, Verdict):
+            self._judge(exchange, verdict)
+            return None
+        return self._later(exchange, verdict)
+
+
+class GraphqlCounts(Stage):
+    """
+    Has operations counted as they end.
+
+    :param ended: takes note of one.
+    """
+
+    def __init__(self, ended: Callable[[Exchange, Judged], object]) -> None:
+        self._ended = ended
+
+    def done(self, exchange: Exchange) -> None:
+        if exchange.graphql is not None:
+            self._ended(exchange, exchange.graphql)

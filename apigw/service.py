@@ -114,6 +114,8 @@ class Gateway(MultiService):
     def _around(self) -> Around:
         return Around(
             self._reactor,
+            monotonic,
+            time,
             self._date,
             self._builder,
             self._lines,

@@ -33,6 +33,7 @@ from apigw.sources import SourceBuilder
 from apigw.telemetry.upstreams import ServiceState
 from apigw.upstream import dial
 from apigw.upstream.adaptive import Adaptive
+from apigw.upstream.dial import Dials
 from apigw.upstream.discovery.source import Found, Source
 from apigw.upstream.discovery.watch import Changed, Watch
 from apigw.upstream.health import CheckSettings, HealthCheck
@@ -58,13 +59,22 @@ MAX_CREATORS = 256
 class UpstreamBuilder:
     """
     :param chance: for the balancers.
+    :param dials: how peers are reached.
 
     :ivar watches: of the sources of addresses, to be started with the gateway.
     :ivar on_verdict: told of what a check has found, where that is new.
     :ivar demos: embedded services that are listening, by name; to be started with the gateway.
     """
 
-    def __init__(self, reactor: Any, seconds: Callable[[], float], chance: Random, discovery: DiscoverySection) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        seconds: Callable[[], float],
+        chance: Random,
+        discovery: DiscoverySection,
+        dials: Dials = dial,
+    ) -> None:
+        self._dials = dials
         self._reactor = reactor
         self._seconds = seconds
         self._chance = chance
@@ -271,13 +281,13 @@ class UpstreamBuilder:
         )
         secure = address.scheme == "https"
         if address.scheme == "unix":
-            way = dial.unix(self._reactor, address.path)
+            way = self._dials.unix(self._reactor, address.path)
         elif address.scheme == "demo":
-            way = dial.tcp(self._reactor, "127.0.0.1", self._demo(address.host))
+            way = self._dials.tcp(self._reactor, "127.0.0.1", self._demo(address.host))
         else:
-            way = dial.tcp(self._reactor, address.host, address.port)
+            way = self._dials.tcp(self._reactor, address.host, address.port)
         if secure:
-            way = dial.tls(way, self._creator(address.name or address.host, service.tls), self._reactor)
+            way = self._dials.tls(way, self._creator(address.name or address.host, service.tls), self._reactor)
         pool = Pool(way, self._reactor, self._seconds, settings, tls=secure, freed=upstream.freed)
         authority = address.authority.encode()
         origin = (b"https://" if secure else b"http://") + authority

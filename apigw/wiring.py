@@ -6,7 +6,6 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from time import monotonic, time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve, frozen
@@ -93,7 +92,7 @@ from apigw.stages.versions import ContractVersion, VersionCalls, Versioned
 from apigw.streams import Streams
 from apigw.telemetry.access_log import AccessLogFormat
 from apigw.telemetry.fanout import FanoutMetrics
-from apigw.telemetry.lines import LineWriter
+from apigw.telemetry.lines import Lines
 from apigw.telemetry.metrics import GatewayMetrics
 from apigw.telemetry.reloads import Reloads
 from apigw.telemetry.streams import StreamMetrics
@@ -128,6 +127,7 @@ class Around:
     """
     What outlives a configuration.
 
+    :ivar seconds: monotonic. :ivar epoch: seconds since 1970.
     :ivar lines: of the access log; it stays where the log is turned off, for requests under way.
     :ivar metrics: None where nobody could see them.
     :ivar live: what operators see; None where nobody could.
@@ -136,9 +136,11 @@ class Around:
     """
 
     reactor: Any
+    seconds: Callable[[], float]
+    epoch: Callable[[], float]
     date: HttpDate
     builder: UpstreamBuilder
-    lines: LineWriter | None
+    lines: Lines | None
     metrics: GatewayMetrics | None
     reloads: Reloads
     reload: Callable[[], Awaitable[bool]]
@@ -197,6 +199,8 @@ class Wiring:
         self._lines = None if config.gateway.access_log == "off" else around.lines
         self._metrics = around.metrics
         self._live = None if config.admin is None else around.live
+        self._seconds = around.seconds
+        self._epoch = around.epoch
         self._pseudonym = around.pseudonym
         self._uptime = around.uptime
         self._draining = around.draining
@@ -205,7 +209,7 @@ class Wiring:
         self._upstreams: dict[str, Upstream] = {}
         self._revised: list[Served] = []
         self._parts: dict[str, Part] = {}
-        self._edge = Edge(config, around.date, monotonic, time, None if before is None else before._edge)
+        self._edge = Edge(config, around.date, self._seconds, self._epoch, None if before is None else before._edge)
 
     # -- one after the other -------------------------------------------------------------------------------------------
 
@@ -312,7 +316,7 @@ class Wiring:
         config = self._config
         issuers = [issuer for issuer in (config.jwt, *config.issuers) if issuer is not None]
         files = [issuer.public_key_file or issuer.jwks_file for issuer in issuers]
-        made = self._part("revocations", None, lambda: Revocations(time), _nothing, _nothing)
+        made = self._part("revocations", None, lambda: Revocations(self._epoch), _nothing, _nothing)
         assert made is not None
         self._revocations = made
         streams = self._part("streams", None, self._build_streams, _nothing, _nothing)
@@ -342,7 +346,9 @@ class Wiring:
         some = any(route.cache != OFF for route in config.routes)
         self._cache = self._part("cache", some, lambda: self._build_cache(some), _nothing, _nothing)
         calls = config.versioning is not None
-        self._calls = self._part("versions", calls, lambda: VersionCalls(time) if calls else None, _nothing, _nothing)
+        self._calls = self._part(
+            "versions", calls, lambda: VersionCalls(self._epoch) if calls else None, _nothing, _nothing
+        )
         self._added = {section.name: self._add(section) for section in config.stages}
         keys = config.api_keys
         file = None if keys is None else keys.file
@@ -368,7 +374,7 @@ class Wiring:
         return made
 
     def _build_streams(self) -> Streams:
-        streams = Streams(self._reactor, time, self._revocations.revoked)
+        streams = Streams(self._reactor, self._epoch, self._revocations.revoked)
         self._revocations.on_add(streams.revoked)
         if self._metrics is not None:
             self._metrics.registry.register(StreamMetrics(lambda: streams.active, lambda: streams.opened))
@@ -382,7 +388,7 @@ class Wiring:
             return None
         from apigw.keys.build import Tokens  # takes 100 ms
 
-        return Tokens(jwt, issuers, self._revocations, self._reactor, time, self._around.tokens)
+        return Tokens(jwt, issuers, self._revocations, self._reactor, self._epoch, self._around.tokens)
 
     def _build_redis(self) -> Redis | None:
         """What gateways share; None where there is but this one."""
@@ -392,7 +398,7 @@ class Wiring:
         try:
             from apigw.stores import redis_of
 
-            return redis_of(limits, self._edge.machine or self._pseudonym, self._reactor, monotonic)
+            return redis_of(limits, self._edge.machine or self._pseudonym, self._reactor, self._seconds)
         except ImportError:
             raise CannotStart("[limits] store: redis needs a package, pip install apigw[redis]") from None
         except (OSError, SslError) as error:
@@ -412,14 +418,14 @@ class Wiring:
         """What becomes of idempotency keys; None where no route has any."""
         if not keyed:
             return None
-        return Claims(self._edge.answers(redis), self._reactor, monotonic, partial(os.urandom, 16))
+        return Claims(self._edge.answers(redis), self._reactor, self._seconds, partial(os.urandom, 16))
 
     def _build_cache(self, some: bool) -> ResponseCache | None:
         """What keeps answers; None where no route has any kept."""
         if not some:
             return None
         section = self._config.cache
-        return ResponseCache(section.size, section.max_body, self._reactor, monotonic, time)
+        return ResponseCache(section.size, section.max_body, self._reactor, self._seconds, self._epoch)
 
     def _build_key_file(self) -> KeyFile | None:
         """Who has API keys; None where there are none."""
@@ -470,7 +476,7 @@ class Wiring:
         assert self._calls is not None
         vary = [source.field for source in section.sources if source.field]
         lives = {version.name: version.life for version in self._config.versions}
-        stages: list[Stage] = [Versioned(lives, self._calls, time, route.version or "", vary)]
+        stages: list[Stage] = [Versioned(lives, self._calls, self._epoch, route.version or "", vary)]
         if section.contract.field is not None:
             contract = section.contract
             stages.append(ContractVersion(section.contract.field, contract.versions, contract.required))
@@ -484,7 +490,7 @@ class Wiring:
         if not self._around.private:
             anybody = [*self._logging(), *anybody]
             every = [*anybody, AdminOnly(self._access)]
-        scrape = Scrape(self._metrics.registry, self._reactor, monotonic, self._date)
+        scrape = Scrape(self._metrics.registry, self._reactor, self._seconds, self._date)
         api = Operations(self._operations(), self._date)
         reloads = ReloadApi(self._around.reload, self._around.reloads.told, self._date)
         places = {
@@ -496,7 +502,7 @@ class Wiring:
             "/version": Route("admin-version", "", every, Version(__version__, self._date)),
         }
         if self._tokens is not None:
-            revocations = RevocationsApi(self._revocations, self._config.revocation.keep, time, self._date)
+            revocations = RevocationsApi(self._revocations, self._config.revocation.keep, self._epoch, self._date)
             places[REVOCATIONS_PATH] = Route("admin-revocations", "", every, revocations)
         missing = Route("-", "", every, refuse)
         whole = Route("*", "", every, self._whole)
@@ -516,8 +522,8 @@ class Wiring:
         operations = [
             *AdminApi(config, __version__, self.states, self._uptime, live, self._date).operations(),
             *Actions(self._upstreams, self._around.steering, closed).operations(),
-            *VersionsView(config, self._calls, time).operations(),
-            *Explainer(self._find, self._upstreams, monotonic).operations(),
+            *VersionsView(config, self._calls, self._epoch).operations(),
+            *Explainer(self._find, self._upstreams, self._seconds).operations(),
             *Planner(self._find, live, self._beside, partial(in_turns, clock=self._reactor)).operations(),
         ]
         return [*operations, openapi.operation(operations, __version__, self._tokens is not None)]
@@ -619,11 +625,13 @@ class Wiring:
         """What gives an exchange its id and its line in the log."""
         gateway = self._config.gateway
         stages: list[Stage] = [
-            RequestId(RequestIds(os.urandom), monotonic, gateway.response_time_header, gateway.target_service_header)
+            RequestId(
+                RequestIds(os.urandom), self._seconds, gateway.response_time_header, gateway.target_service_header
+            )
         ]
         if self._lines is not None:
             path = {"redacted": redact.redacted, "full": redact.full, "none": redact.path_only}[gateway.log_query]
-            stages.append(AccessLog(AccessLogFormat(time, monotonic, path).line, self._lines.write))
+            stages.append(AccessLog(AccessLogFormat(self._epoch, self._seconds, path).line, self._lines.write))
         return stages
 
     @staticmethod
@@ -656,7 +664,7 @@ class Wiring:
             stages.append(Invalidation(self._cache))
         body = route.response.body
         if body.changes:
-            across = JsonBody(across, body.shape, body.wrap != "off", body.max, body.otherwise == "refuse", time)
+            across = JsonBody(across, body.shape, body.wrap != "off", body.max, body.otherwise == "refuse", self._epoch)
         before, after = self._edge.route(route)
         stages = [
             *stages,
@@ -670,7 +678,7 @@ class Wiring:
             *self._compression(route),
             *stages,
             *self._edge.upgrades(route, self._streams),
-            EventStreams(self._streams, self._reactor, monotonic, route.events.heartbeat),
+            EventStreams(self._streams, self._reactor, self._seconds, route.events.heartbeat),
             *self._transformed(route),
             *fanout.stages(),
         ]
@@ -691,7 +699,7 @@ class Wiring:
             return self._forwarder(service, rewrite, route.timeout.total, priority, made, outgoing, target)
 
         counts = FanoutMetrics() if self._metrics is None else self._metrics.fanout
-        return Fanout(self._config, route, self._upstreams, forward, counts, self._reactor, monotonic)
+        return Fanout(self._config, route, self._upstreams, forward, counts, self._reactor, self._seconds)
 
     @staticmethod
     def _transformed(route: RouteSection) -> list[Stage]:
@@ -762,8 +770,8 @@ class Wiring:
     def _identity(self) -> Identity:
         section = self._config.identity
         if section is None:
-            return Identity(b"", time)
-        return Identity(section.secret, time, [(one.name.encode(), one.claim) for one in section.claims])
+            return Identity(b"", self._epoch)
+        return Identity(section.secret, self._epoch, [(one.name.encode(), one.claim) for one in section.claims])
 
     def _outgoing(self, service: ServiceSection) -> Outgoing | None:
         """What a service gets of a client's fields; None for all."""
@@ -791,7 +799,7 @@ class Wiring:
             self._builder.send(upstream, service, priority, hedged=plain),
             Timeouts(timeout.first_byte, timeout.idle, timeout.total if total is None else total),
             rewrite,
-            monotonic,
+            self._seconds,
             self._date,
             self._builder.retries(service),
             key=hash_key(service.hash_on) if service.balance == "consistent_hash" else None,

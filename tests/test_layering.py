@@ -43,7 +43,7 @@ LAYERS = (
     {"upgrade", "graphs"},
     {"wiring"},
     {"doors"},
-    {"service"},
+    {"service", "testing"},
     {"cli", "workers"},
     {"tap", "__main__"},
 )

@@ -100,10 +100,7 @@ class Authority:
 
     def look(self, token: bytes) -> Principal:
         """As :meth:`verify`; nothing is kept or counted of it."""
-        header, issuer = self._of(token)
-        if issuer.keys.ring is None:
-            raise KeysUnavailable(retry_after=5)
-        found = issuer.verify(token.decode("ascii"), header)
+        found, _ = self._verified(token)
         self._check(found)
         return found
 
@@ -113,14 +110,22 @@ class Authority:
         :raises TokenRefused: it doesn't count.
         :raises KeysUnavailable: there are no keys yet.
         """
+        found, until = self._verified(token)
+        self._cache.put(digest(token), found, until)
+        self._check(found)
+        self.counts.verified += 1
+        return found
+
+    def _verified(self, token: bytes) -> tuple[Principal, float]:
+        """:return: also until when it holds, by the same clock that the cache goes by."""
         header, issuer = self._of(token)
         if issuer.keys.ring is None:
             raise KeysUnavailable(retry_after=5)
         found = issuer.verify(token.decode("ascii"), header)
-        self._cache.put(digest(token), found, found.expires + issuer.rules.leeway)
-        self._check(found)
-        self.counts.verified += 1
-        return found
+        until = found.expires + issuer.rules.leeway
+        if until <= self._now():
+            raise TokenRefused("The token has expired.", reason="expired")
+        return found, until
 
     def _check(self, who: Principal) -> None:
         if self._revocations.revoked(who):

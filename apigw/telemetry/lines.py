@@ -48,6 +48,13 @@ class Target(Protocol):
         """Nothing more is written to it."""
 
 
+class Lines(Protocol):
+    """Where a line may be put."""
+
+    def write(self, line: bytes) -> None:
+        """:param line: with its line end."""
+
+
 class FileTarget:
     """
     :param path: a file to append to, created with mode 0640; ``-`` for standard output.

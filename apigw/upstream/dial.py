@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IConnector, IOpenSSLClientConnectionCreator
 
 from apigw.transports import connect_tcp, connect_unix
 from apigw.upstream.pool import Dial
 from apigw.upstream.tls import ResumingFactory, Sessions
+
+
+class Dials(Protocol):
+    """This module, or what stands in its place."""
+
+    def tcp(self, reactor: Any, host: str, port: int) -> Dial: ...
+
+    def unix(self, reactor: Any, path: str) -> Dial: ...
+
+    def tls(self, plain: Dial, creator: IOpenSSLClientConnectionCreator, reactor: Any) -> Dial: ...
 
 
 def tcp(reactor: Any, host: str, port: int) -> Dial:

@@ -1,0 +1,151 @@
+"""Subscriptions through a real gateway: graphql-transport-ws over WebSocket, and event streams."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from graphql import ExecutionResult, build_schema, parse, subscribe
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection
+from websockets.sync.client import connect as open_socket
+from websockets.sync.server import ServerConnection, serve
+from websockets.typing import Subprotocol
+
+from tests.tokens import SECRET, signed
+from tests.wire.gateway import Gateway
+from tests.wire.sockets import Service, connect
+
+PROTOCOL = Subprotocol("graphql-transport-ws")
+
+SCHEMA = build_schema("type Query { hello: String } type Subscription { ticks(to: Int!): Int }")
+
+INI = """\
+[listener:public]
+endpoint = tcp:0:interface=127.0.0.1
+[service:graph]
+urls = http://127.0.0.1:{port}
+[jwt]
+secret_env = JWT_SECRET
+[graphql]
+service = graph
+auth = required
+{more}
+"""
+
+ENVIRON = {"JWT_SECRET": SECRET.decode()}
+
+
+class Root:
+    async def ticks(self, _: object, to: int) -> AsyncIterator[dict[str, int]]:
+        for number in range(to):
+            yield {"ticks": number}
+
+
+async def _results(payload: dict[str, Any]) -> list[Any]:
+    found = subscribe(SCHEMA, parse(payload["query"]), Root(), variable_values=payload.get("variables"))
+    if not isinstance(found, ExecutionResult | AsyncIterator):
+        found = await found
+    if isinstance(found, ExecutionResult):
+        return [found.formatted]
+    return [result.formatted async for result in found]
+
+
+class Subscriptions:
+    """
+    A service of the protocol graphql-transport-ws.
+
+    Source: enisdenjo/graphql-ws, PROTOCOL.md.
+    """
+
+    def __init__(self) -> None:
+        self._server = serve(self._talk, "127.0.0.1", 0, subprotocols=[PROTOCOL])
+        self.port: int = self._server.socket.getsockname()[1]
+        self._thread = Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def _talk(socket: ServerConnection) -> None:
+        assert json.loads(socket.recv())["type"] == "connection_init"
+        socket.send('{"type": "connection_ack"}')
+        for text in socket:
+            message = json.loads(text)
+            if message["type"] == "subscribe":
+                for result in asyncio.run(_results(message["payload"])):
+                    socket.send(json.dumps({"id": message["id"], "type": "next", "payload": result}))
+                socket.send(json.dumps({"id": message["id"], "type": "complete"}))
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+
+
+@pytest.fixture
+def there() -> Iterator[Subscriptions]:
+    service = Subscriptions()
+    yield service
+    service.close()
+
+
+def opened(port: int) -> ClientConnection:
+    headers = {"Authorization": f"Bearer {signed().decode()}"}
+    return open_socket(f"ws://127.0.0.1:{port}/graphql", subprotocols=[PROTOCOL], additional_headers=headers)
+
+
+@pytest.mark.parametrize("more", ["upgrade = websocket", "upgrade = websocket\nmax_depth = 3\ncost_unit = 100"])
+def test_subscriptions_over_websocket(there: Subscriptions, tmp_path: Path, more: str) -> None:
+    with Gateway(tmp_path, INI.format(port=there.port, more=more), environ=ENVIRON) as gateway:
+        with opened(gateway.port) as socket:
+            assert socket.subprotocol == PROTOCOL
+            socket.send('{"type": "connection_init"}')
+            assert json.loads(socket.recv()) == {"type": "connection_ack"}
+            payload = {"query": "subscription($n: Int!) { ticks(to: $n) }", "variables": {"n": 3}}
+            socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
+            heard = [json.loads(socket.recv()) for _ in range(4)]
+            assert [one["payload"]["data"]["ticks"] for one in heard[:3]] == [0, 1, 2]
+            assert heard[3] == {"id": "1", "type": "complete"}
+        with pytest.raises(InvalidStatus) as caught:
+            open_socket(f"ws://127.0.0.1:{gateway.port}/graphql", subprotocols=[PROTOCOL])
+        assert caught.value.response.status_code == 401
+        gateway.wait(lambda: len(gateway.logged) == 2)
+        tunnel = next(line for line in gateway.logged if line["status"] == 101)
+        assert tunnel["route"] == "graphql"
+        assert tunnel["bytes_out"] > 0
+
+
+@pytest.mark.parametrize(("more", "status"), [("", 426), ("firewall = yes", 400)])
+def test_no_upgrade_where_it_is_not_allowed(there: Subscriptions, tmp_path: Path, more: str, status: int) -> None:
+    """The service gets a plain GET, and the firewall one without a query."""
+    with Gateway(tmp_path, INI.format(port=there.port, more=more), environ=ENVIRON) as gateway:
+        with pytest.raises(InvalidStatus) as caught:
+            opened(gateway.port)
+        assert caught.value.response.status_code == status
+
+
+def test_subscriptions_as_event_streams(tmp_path: Path) -> None:
+    service = Service()
+    body = json.dumps({"query": "subscription { ticks(to: 2) }"}).encode()
+    with Gateway(tmp_path, INI.format(port=service.port, more="firewall = yes"), environ=ENVIRON) as gateway:
+        wire = connect(gateway.port)
+        wire.send(
+            b"POST /graphql HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer %b\r\nContent-Length: %d\r\n\r\n%b" % (signed(), len(body), body)
+        )
+        peer = service.accept()
+        assert peer.request().body == body
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert wire.head().status == 200
+        for number in range(2):
+            event = b'event: next\ndata: {"data": {"ticks": %d}}\n\n' % number
+            peer.send(b"%x\r\n%b\r\n" % (len(event), event))
+            assert event in wire.until(b"}}\n\n\r\n")
+        peer.send(b"0\r\n\r\n")
+        wire.until(b"0\r\n\r\n")
+        wire.close()
+        peer.close()
+    service.close()

@@ -426,6 +426,13 @@ class UpstreamProtocolError(UpstreamError):
     proxy_status = "http_protocol_error"
 
 
+class PartFailed(UpstreamError):
+    """One of the services that answer a request together failed, and nothing can be said without it."""
+
+    code = "part-failed"
+    title = "A part of the answer can't be had"
+
+
 class UpstreamTimeout(UpstreamError):
     """``timeout.first_byte``, ``timeout.idle`` or ``timeout.total`` ran out; the code says which."""
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from attrs import evolve
 
 from apigw.config import GatewayConfig
+from apigw.config.aggregating import PartTarget
 from apigw.config.fallback import ServiceFallback
 from apigw.config.model import RouteSection, ServiceSection
 from apigw.config.sending import ServiceHedge
 from apigw.config.sharing import Mirrored
-from apigw.messages import Field
+from apigw.dates import HttpDate
+from apigw.errors import Maintenance
+from apigw.messages import Exchange, Field, Response
 from apigw.pipeline import Across, Route, Stage
+from apigw.stages.aggregate import FOR_PARTS, OF_THE_WHOLE, Aggregate, Attempted, Part
 from apigw.stages.mirror import FIELD, Copies, Mirror
+from apigw.stages.target import MadeTarget
 from apigw.telemetry.fanout import FanoutMetrics
 from apigw.upstream.forwarder import Forwarder
 from apigw.upstream.keys import hash_key
@@ -24,16 +30,31 @@ from apigw.upstream.upstream import Upstream
 
 class Forward(Protocol):
     def __call__(
-        self, service: ServiceSection, made: type[Forwarder] = ..., priority: str = ..., added: Sequence[Field] = ...
+        self,
+        service: ServiceSection,
+        made: type[Forwarder] = ...,
+        *,
+        priority: str = ...,
+        target: MadeTarget | None = ...,
+        total: float | None = ...,
+        removed: Sequence[bytes] = ...,
+        added: Sequence[Field] = ...,
     ) -> Across:
-        """What asks one service, with all that the route says of it. :param added: fields that it gets besides."""
+        """
+        What asks one service, with all that the route says of it.
+
+        :param priority: where the service is at its limit. :param target: path and query.
+        :param total: seconds that it has. :param removed: fields that it doesn't get, as
+            :class:`~apigw.policy.field_changes.FieldChanges` has them. :param added: those that it gets besides.
+        """
 
 
 class Fanout:
     """
     Of one route.
 
-    :param metrics: where it is counted what becomes of copies.
+    :param metrics: where it is counted what becomes of copies and parts.
+    :param attempted: is told of the attempts to get parts.
     :param seconds: monotonic.
     """
 
@@ -44,6 +65,8 @@ class Fanout:
         upstreams: Mapping[str, Upstream],
         forward: Forward,
         metrics: FanoutMetrics,
+        attempted: Attempted,
+        date: HttpDate,
         reactor: Any,
         seconds: Callable[[], float],
     ) -> None:
@@ -52,6 +75,8 @@ class Fanout:
         self._upstreams = upstreams
         self._forward = forward
         self._metrics = metrics
+        self._attempted = attempted
+        self._date = date
         self._reactor = reactor
         self._seconds = seconds
         self._splits: list[Split] = []
@@ -61,6 +86,8 @@ class Fanout:
         route, config = self._route, self._config
         if route.service is not None:
             return self._forward(config.service(route.service), made)
+        if route.parts:
+            return self._aggregate()
         targets = []
         for one in route.shares:
             service = config.service(one.service)
@@ -69,6 +96,30 @@ class Fanout:
         split = Split(targets, None if route.split.on is None else hash_key(route.split.on), self._seconds)
         self._splits.append(split)
         return split
+
+    def _aggregate(self) -> Aggregate:
+        route, own = self._route, self._route.aggregate
+        parts = [self._part(one) for one in route.parts]
+        return Aggregate(
+            route.name,
+            parts,
+            own.failure,
+            own.max_body,
+            self._reactor,
+            self._date,
+            self._metrics.parts,
+            self._attempted,
+        )
+
+    def _part(self, part: PartTarget) -> Part:
+        route, service = self._route, self._config.service(part.service)
+        total = route.timeout.total or service.timeout.total
+        seconds = min(total, route.aggregate.timeout or total)
+        across: Across = partial(_closed, service.maintenance)
+        if not service.maintenance:
+            target = MadeTarget(part.target)
+            across = self._forward(service, target=target, total=seconds, removed=OF_THE_WHOLE, added=FOR_PARTS)
+        return Part(part.name, part.service, across, seconds)
 
     def settle(self, made: Route) -> Route:
         """Let what it has made know the route that it is part of."""
@@ -102,3 +153,7 @@ class Fanout:
             self._reactor,
             self._metrics.copies,
         )
+
+
+def _closed(seconds: float, _: Exchange) -> Response:
+    raise Maintenance(retry_after=seconds)

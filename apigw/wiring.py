@@ -49,7 +49,7 @@ from apigw.fanout import Fanout
 from apigw.finder import VERSION, ProxyRoutes, VersionedRoutes, refuse
 from apigw.graphs import graphql_stages, rules_of
 from apigw.keys.key_file import KeyFile
-from apigw.messages import Field, Fields, Response, Timeouts
+from apigw.messages import Attempt, Field, Fields, Response, Timeouts
 from apigw.pipeline import Across, Route, Stage
 from apigw.policy import redact
 from apigw.policy.cache.terms import Rules
@@ -644,7 +644,7 @@ class Wiring:
         headers = tuple((condition.name, condition.value) for condition in route.headers)
         if route.version is not None and route.version != UNVERSIONED:
             headers += ((VERSION, route.version),)
-        return RouteMatch(str(route.path), route.host, route.methods, headers)
+        return RouteMatch(str(route.path), route.host, route.takes, headers)
 
     def _route(self, route: RouteSection, stages: list[Stage]) -> Route:
         cap = self._config.gateway.max_body if route.max_body is None else route.max_body
@@ -687,19 +687,27 @@ class Wiring:
         return fanout.settle(Route(route.name, route.service or "", self._limited(stages, cap), across))
 
     def _fanout(self, route: RouteSection, rewrite: Rewrite) -> Fanout:
-        target = None if route.request.target is None else MadeTarget(route.request.target)
+        own = None if route.request.target is None else MadeTarget(route.request.target)
 
         def forward(
             service: ServiceSection,
             made: type[Forwarder] = Forwarder,
+            *,
             priority: str = route.priority,
+            target: MadeTarget | None = own,
+            total: float | None = route.timeout.total,
+            removed: Sequence[bytes] = (),
             added: Sequence[Field] = (),
         ) -> Across:
-            outgoing = self._changed(route, added)
-            return self._forwarder(service, rewrite, route.timeout.total, priority, made, outgoing, target)
+            outgoing = self._changed(route, removed, added)
+            return self._forwarder(service, rewrite, total, priority, made, outgoing, target)
 
-        counts = FanoutMetrics() if self._metrics is None else self._metrics.fanout
-        return Fanout(self._config, route, self._upstreams, forward, counts, self._reactor, self._seconds)
+        metrics = self._metrics
+        counts = FanoutMetrics() if metrics is None else metrics.fanout
+        attempted = _unseen if metrics is None else metrics.requests.attempted
+        return Fanout(
+            self._config, route, self._upstreams, forward, counts, attempted, self._date, self._reactor, self._seconds
+        )
 
     @staticmethod
     def _transformed(route: RouteSection) -> list[Stage]:
@@ -716,7 +724,7 @@ class Wiring:
         return stages
 
     @staticmethod
-    def _changed(route: RouteSection, more: Sequence[Field] = ()) -> FieldChanges | None:
+    def _changed(route: RouteSection, less: Sequence[bytes] = (), more: Sequence[Field] = ()) -> FieldChanges | None:
         """What the service gets of the fields of a client, and what it gets besides; None for all of them."""
         request = route.request
         fixed = [one for one in (*request.set, *request.add) if not one.value.variables]
@@ -724,7 +732,7 @@ class Wiring:
         whole = route.response.body.changes
         if whole:
             added.append((b"Accept-Encoding", b"identity"))
-        return _changes(request, OF_THE_SERVICE if whole else (), added) or None
+        return _changes(request, (*less, *(OF_THE_SERVICE if whole else ())), added) or None
 
     @staticmethod
     def _compression(route: RouteSection) -> list[Stage]:
@@ -833,6 +841,10 @@ class Wiring:
 
 def _nothing(_: object) -> None:
     """To be done to start or stop a part that only remembers."""
+
+
+def _unseen(service: str, attempts: Sequence[Attempt]) -> None:
+    """Nobody could see what is counted."""
 
 
 def _changes(

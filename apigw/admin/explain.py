@@ -184,7 +184,16 @@ class Explainer:
         explain = getattr(route.across, "explain", None)
         if error is None and not way.answers and explain is not None:
             try:
-                found["forward"] = forward = self._forward(route, exchange, explain(exchange))
+                planned = explain(exchange)
+                if "parts" in planned:
+                    parts = [
+                        {"name": name} | self._forward(service, exchange, one)
+                        for name, service, one in planned["parts"]
+                    ]
+                    found["forward"] = {"parts": parts}
+                    return found | {"verdict": "forward", "status": None, "error": None}
+                service = planned.get("service", route.service)
+                found["forward"] = forward = self._forward(service, exchange, planned)
                 if not forward["peer"]:
                     return found | {"verdict": "refuse", "status": 503, "error": "No peer can get it now."}
             except GatewayError as failed:
@@ -194,9 +203,8 @@ class Explainer:
         verdict = "forward" if found["forward"] is not None else "answer"
         return found | {"verdict": verdict, "status": None, "error": None}
 
-    def _forward(self, route: Route, exchange: Exchange, planned: dict[str, Any]) -> dict[str, Any]:
+    def _forward(self, service: str, exchange: Exchange, planned: dict[str, Any]) -> dict[str, Any]:
         now = self._now()
-        service = planned.get("service", route.service)
         upstream = self._upstreams[service]
         key = planned["key"]
         peer, by = picked(upstream, exchange, now, None if key is None else key.encode("latin-1"))

@@ -93,7 +93,8 @@ def explain(value: Value) -> str:
         lines += ["", table(("STAGE", "VERDICT", "BY"), steps)]
     forward = value["forward"]
     if forward is not None:
-        lines += ["", *_forward(forward)]
+        for one in forward.get("parts", (forward,)):
+            lines += ["", *([f"part      {one['name']}"] if "name" in one else []), *_forward(one)]
     lines += ["", _end(value)]
     return "\n".join(lines)
 

@@ -153,7 +153,7 @@ def _routes(found: Found) -> Iterator[ConfigError]:
     first: dict[object, str] = {}
     for header, route in found.of(RouteSection):
         version = None if route.version == UNVERSIONED else route.version
-        for host, method in product(route.host or ("",), route.methods or ("",)):
+        for host, method in product(route.host or ("",), route.takes or ("",)):
             other = first.setdefault((route.path.shape, route.headers, version, host, method), header)
             if other != header:
                 place = found.place(other, "path")

@@ -15,6 +15,7 @@ from attrs import field, frozen
 
 from apigw.config.adding import STAGES, StageSection
 from apigw.config.addresses import PEERS, PeerAddress
+from apigw.config.aggregating import AGGREGATE, PartTarget, RouteAggregate, variables
 from apigw.config.caching import CACHE, OFF, CacheSection
 from apigw.config.certificates import CERTIFICATES, CertificateFiles
 from apigw.config.checking import CHECK_PATH, STATUSES, TEXT
@@ -669,6 +670,17 @@ class RouteSection:
         help="Services that get copies of so many of the requests, once those are answered; what they say is dropped.",
     )
     mirror: RouteMirror = group(RouteMirror)
+    parts: tuple[PartTarget, ...] = option(
+        AGGREGATE,
+        key="aggregate",
+        default=(),
+        unset="none",
+        refers_to="service",
+        example="user:/internal/me as profile, music:/internal/top?{query} as music",
+        help="In place of `service`: several that are asked at once by GET, with the same variables as in"
+        " `request.target`. The answer is a JSON object of theirs.",
+    )
+    aggregate: RouteAggregate = group(RouteAggregate)
     strip_prefix: str | None = option(
         PREFIX,
         default=None,
@@ -810,13 +822,28 @@ class RouteSection:
     @property
     def services(self) -> tuple[str, ...]:
         """All that may answer."""
-        return tuple(one.service for one in self.shares) if self.service is None else (self.service,)
+        if self.service is not None:
+            return (self.service,)
+        several = [*(one.service for one in self.shares), *(one.service for one in self.parts)]
+        return tuple(dict.fromkeys(several))
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """Methods, none for all."""
+        return self.methods or (("GET",) if self.parts else ())
 
     def _answering(self) -> Iterator[tuple[str, str]]:
-        if self.service is None and not self.shares:
+        given = [
+            key
+            for key, value in (("service", self.service), ("split", self.shares), ("aggregate", self.parts))
+            if value
+        ]
+        if not given:
             yield "service", "is missing, write for example service = user"
-        elif self.service is not None and self.shares:
-            yield "split", "service is there too, keep one of the two"
+        elif len(given) > 1:
+            yield given[1], f"{given[0]} is there too, keep one of the two"
+        if self.parts:
+            yield from self._aggregated()
         for copy in self.copies:
             if copy.service in self.services:
                 yield "mirror", f"{copy.service} answers the requests itself, name another service"
@@ -824,6 +851,20 @@ class RouteSection:
             yield "split.on", "is of no use without split, add for example split = user:90, user-canary:10"
         if self.split.on == "user" and self.auth == "none":
             yield "split.on", "is user, but nobody is asked who they are: write auth = optional or required"
+
+    def _aggregated(self) -> Iterator[tuple[str, str]]:
+        if not {"GET", "HEAD"}.issuperset(self.takes):
+            yield "methods", "is more than aggregate can do, leave GET and HEAD"
+        for key, value in (
+            ("strip_prefix", self.strip_prefix),
+            ("rewrite", self.rewrite),
+            ("request.target", self.request.target),
+            ("mirror", self.copies),
+            ("upgrade", self.upgrade),
+            ("idempotency", self.idempotency),
+        ):
+            if value:
+                yield key, "is of no use with aggregate, take it away"
 
     def _transformed(self) -> Iterator[tuple[str, str]]:
         yield from self.request.problems()
@@ -836,7 +877,7 @@ class RouteSection:
             if self.rewrite is not None or self.strip_prefix is not None:
                 yield "request.target", "rewrite or strip_prefix is there too, keep one of them"
         for own in (self.request, self.response):
-            for key, variable in used(own):
+            for key, variable in (*used(own), *(variables(self.parts) if own is self.request else ())):
                 family, _, name = variable.partition(".")
                 if family in OF_A_TOKEN and self.auth == "none":
                     yield (

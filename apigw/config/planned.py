@@ -6,7 +6,6 @@ ignored could leave a door open. A feature lands by removing its rows here and d
 from __future__ import annotations
 
 PLANNED: dict[str, tuple[str, ...]] = {
-    "route": ("aggregate",),
     "tracing": ("otlp_endpoint", "sample"),
 }
 """Keys by kind of section; ``*`` stands for any word. A kind that the model doesn't have is planned as a whole."""

@@ -46,7 +46,7 @@ class Shape:
         return value
 
 
-def parse(data: bytes) -> Any:
+def parse(data: bytes | str) -> Any:
     """
     :raises NotJson: it isn't, or is nested too deeply.
     """

@@ -55,7 +55,7 @@ class JsonBody:
         response = await answer if isinstance(answer, Awaitable) else answer
         if exchange.error is not None or not 200 <= response.status < 300 or response.status in (204, 205):
             return response
-        if not _is_json(response):
+        if not is_json(response):
             return response
         if response.bodyless or exchange.request.method == b"HEAD":
             response.fields = _fields(response)
@@ -96,7 +96,8 @@ class JsonBody:
         return {"success": True, "data": value, "timestamp": now.replace("+00:00", "Z")}
 
 
-def _is_json(response: Response) -> bool:
+def is_json(response: Response) -> bool:
+    """By its type."""
     kind = (field_value(response.seen, b"content-type") or b"").partition(b";")[0].strip().lower()
     return kind == b"application/json" or (kind.startswith(b"application/") and kind.endswith(b"+json"))
 

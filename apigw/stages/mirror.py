@@ -12,9 +12,10 @@ from twisted.python.failure import Failure
 
 from apigw.body import RequestBody
 from apigw.errors import ClientDisconnected, GatewayError
-from apigw.messages import Exchange, Fields, Outlet, Request, Response
+from apigw.messages import Exchange, Response
 from apigw.pipeline import Across, Explained, Stage
 from apigw.policy.split import Share
+from apigw.stages.copied import copied
 from apigw.stages.kept_body import discard, keep_answer
 
 FIELD = b"X-Gateway-Mirror"
@@ -22,22 +23,6 @@ FIELD = b"X-Gateway-Mirror"
 
 ANSWER = 65536
 """Bytes of an answer that are read, so that the connection can be used again; one that is larger ends it."""
-
-
-class Nowhere:
-    """The outlet of a copy: nobody waits for its answer."""
-
-    def inform(self, exchange: Exchange, status: int, fields: Fields) -> None:
-        """Nobody is informed."""
-
-    def respond(self, exchange: Exchange, response: Response) -> None:
-        """Nobody is answered."""
-
-    def upgrading(self) -> Outlet:
-        return self
-
-
-_NOWHERE = Nowhere()
 
 
 class Copies:
@@ -90,7 +75,10 @@ class Copies:
             self._count("full")
         else:
             self.under_way += 1
-            sent = Deferred.fromCoroutine(self._sent(_copy(exchange, data)))
+            copy = copied(exchange, exchange.request.method, None if data is None else _whole(exchange, data))
+            copy.request.empty_body = exchange.request.empty_body
+            copy.budget = None  # nobody waits
+            sent = Deferred.fromCoroutine(self._sent(copy))
             sent.addTimeout(self._seconds, self._clock)
             sent.addBoth(self._over)
 
@@ -151,28 +139,6 @@ class Mirror(Stage):
                 one.send(exchange)
 
 
-def _copy(exchange: Exchange, data: bytes | None) -> Exchange:
-    """The same request anew, with all that the stages have found out. :param data: of the body."""
-    asked = exchange.request
-    request = Request(
-        asked.method,
-        asked.target,
-        asked.path,
-        asked.query,
-        asked.authority,
-        asked.fields,
-        asked.options,
-        asked.version,
-        asked.client,
-        {},
-    )
-    request.empty_body = asked.empty_body
-    if data is not None:
-        request.fields = [field for field in asked.fields if field[0].lower() != b"expect"]
-        request.body = RequestBody.whole(data, [] if asked.body is None else asked.body.trailers)
-    copy = Exchange(request, _NOWHERE, exchange.begun)
-    copy.id, copy.correlation_id, copy.id_lines = exchange.id, exchange.correlation_id, exchange.id_lines
-    copy.route, copy.params, copy.version = exchange.route, exchange.params, exchange.version
-    copy.client_ip, copy.forwarding, copy.lines = exchange.client_ip, exchange.forwarding, exchange.lines
-    copy.principal, copy.identity = exchange.principal, exchange.identity
-    return copy
+def _whole(exchange: Exchange, data: bytes) -> RequestBody:
+    body = exchange.request.body
+    return RequestBody.whole(data, [] if body is None else body.trailers)

@@ -1,4 +1,4 @@
-"""What becomes of copies of requests."""
+"""What becomes of copies of requests, and of the parts of an answer."""
 
 from __future__ import annotations
 
@@ -13,20 +13,36 @@ from apigw.telemetry.cells import family
 
 
 class FanoutMetrics(Collector):
-    """:ivar copies: by route, service and outcome."""
+    """:ivar copies: by route, service and outcome. :ivar parts: by route, part and outcome."""
 
     def __init__(self) -> None:
         self.copies: Counter[tuple[str, str, str]] = Counter()
+        self.parts: Counter[tuple[str, str, str]] = Counter()
 
     def collect(self) -> Iterator[Metric]:
         if self.copies:
-            name = "apigw_mirrored_requests"
-            yield family(
-                name,
-                "counter",
+            yield _family(
+                "apigw_mirrored_requests",
                 "Copies of requests by what became of them: the class of the answer, an error, or why none was sent.",
-                lambda: [
-                    Sample(f"{name}_total", {"http_route": route, "service": service, "outcome": outcome}, count)
-                    for (route, service, outcome), count in list(self.copies.items())
-                ],
+                "service",
+                self.copies,
             )
+        if self.parts:
+            yield _family(
+                "apigw_aggregate_parts",
+                "Parts of answers that several services make together, by the class of the status or the error.",
+                "part",
+                self.parts,
+            )
+
+
+def _family(name: str, documentation: str, label: str, counts: Counter[tuple[str, str, str]]) -> Metric:
+    return family(
+        name,
+        "counter",
+        documentation,
+        lambda: [
+            Sample(f"{name}_total", {"http_route": route, label: of, "outcome": outcome}, count)
+            for (route, of, outcome), count in list(counts.items())
+        ],
+    )

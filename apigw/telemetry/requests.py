@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
@@ -85,6 +85,11 @@ class RequestMetrics(Collector):
             self._errors[key] = self._errors.get(key, 0) + 1
         for attempt in exchange.attempts:
             self._attempt(route.service, attempt)
+
+    def attempted(self, service: str, attempts: Iterable[Attempt]) -> None:
+        """Count attempts that are not those of an exchange of a client."""
+        for attempt in attempts:
+            self._attempt(service, attempt)
 
     def _first(self, route: str, method: bytes, status: int) -> _Requests:
         """The cells for what was not seen before. Only methods on the list get a key of their own."""

@@ -98,6 +98,7 @@ def test_the_examples_are_right():
         "split.on",
         "mirror",
         "max_batch",
+        "aggregate",
     ):
         text = re.sub(rf"^{re.escape(key)} = .*\n", "", text, flags=re.MULTILINE)
     config = loads(text, "examples", {})

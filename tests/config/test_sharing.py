@@ -66,3 +66,37 @@ def test_the_example_of_a_mirror_can_be_loaded() -> None:
 def test_what_is_wrong_with_a_mirror_is_told(text: str, problem: str) -> None:
     with pytest.raises(ConfigErrors, match=problem):
         loads(f"{HEAD}service = a\n{text}\n", "gw.ini", {})
+
+
+def test_the_example_of_an_aggregate_can_be_loaded() -> None:
+    [example] = ini_examples("stages/aggregate.md")
+    [route] = loads(example, "gw.ini", {}).routes
+    assert [str(one) for one in route.parts] == [
+        "user:/internal/users/{param.id} as profile",
+        "music:/internal/top?{query} as music",
+    ]
+    assert (route.services, route.takes) == (("user", "music"), ("GET",))
+    assert (route.aggregate.failure, route.aggregate.timeout, route.aggregate.max_body) == ("omit", 2.0, 262144)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("aggregate = a:/x", "'a:/x' is not a service, a path and a name"),
+        ("aggregate = a:/x as errors", "'errors' can't be the name of a member"),
+        ("aggregate = a:/x as one, b:/y as one", "is here twice"),
+        ("aggregate = a:x as one", "doesn't begin with a slash"),
+        ("aggregate = a:/{param.id} as one", r"aggregate: has {param.id}, but path = /a has no {id}"),
+        ("aggregate = a:/{user} as one", "aggregate: has {user}, but nobody is asked who they are"),
+        ("aggregate = c:/x as one", r"there is no \[service:c\]"),
+        ("aggregate = a:/x as one\nservice = a", "aggregate: service is there too"),
+        ("aggregate = a:/x as one\nsplit = a:1, b:1", "aggregate: split is there too"),
+        ("aggregate = a:/x as one\nmethods = GET, POST", "methods: is more than aggregate can do"),
+        ("aggregate = a:/x as one\nmirror = b:1%", "mirror: is of no use with aggregate"),
+        ("aggregate = a:/x as one\nrewrite = /b", "rewrite: is of no use with aggregate"),
+        ("aggregate = a:/x as one\nupgrade = websocket", "upgrade: is of no use with aggregate"),
+    ],
+)
+def test_what_is_wrong_with_an_aggregate_is_told(text: str, problem: str) -> None:
+    with pytest.raises(ConfigErrors, match=problem):
+        loads(f"{HEAD}{text}\n", "gw.ini", {})

@@ -148,3 +148,14 @@ def test_the_process_that_follows_becomes_the_main_one(directory: Path, manager:
         assert gateway.ends() == 0
     assert manager.processes() == {first, second}
     assert [process for line, process, _ in manager.told if "STOPPING=1" in line] == [second]
+
+
+def test_what_the_watchdog_ends_says_where_it_was(directory: Path) -> None:
+    unit = (Path(__file__).parents[2] / "etc/systemd/apigw.service").read_text("utf-8")
+    [variables] = [line.removeprefix("Environment=") for line in unit.splitlines() if line.startswith("Environment=")]
+    environ = dict(pair.split("=") for pair in variables.split())
+    with Gateway(directory, INI.format(workers=1), environ=environ) as gateway:
+        gateway.signal(signal.SIGABRT)
+        gateway.wait(lambda: any("in runApp" in line for line in gateway.output))
+        assert any("Fatal Python error: Aborted" in line for line in gateway.output)
+        gateway.kill()

@@ -15,7 +15,7 @@ from apigw.pipeline import Explained, Stage
 from apigw.policy.bearer import challenge
 from apigw.policy.gcra import Spend, Verdict
 from apigw.policy.graphql.answers import JSON, errors, media_type
-from apigw.policy.graphql.asked import Asked, has_parameters, malformed, read_body, read_query
+from apigw.policy.graphql.asked import Asked, check_bare, malformed, read_body, read_query
 from apigw.policy.graphql.refused import Refused
 from apigw.policy.graphql.rules import Firewall, Judged
 from apigw.stages.kept_body import keep_request
@@ -54,18 +54,19 @@ class GraphqlFirewall(Stage):
         """
         request = exchange.request
         method = request.method
-        if exchange.upgrade is not None or method == b"OPTIONS":
-            return None
         try:
             if method == b"POST":
                 _check_type(exchange)
-                if has_parameters(request.query):
-                    raise malformed("What a POST asks for stands in its body, not in the target.")
+                check_bare(request.query)
                 return self._whole(exchange)
-            if method not in (b"GET", b"HEAD"):
+            if method not in (b"GET", b"HEAD", b"OPTIONS"):
                 raise Refused("method", "GraphQL is asked for by GET or POST.", status=405)
             if request.body is not None or request.empty_body:
-                raise malformed("What a GET asks for stands in its target, not in a body.")
+                raise malformed("What isn't a POST has no body.")
+            if exchange.upgrade is not None or method == b"OPTIONS":
+                # A service could answer it as any GET.
+                check_bare(request.query)
+                return None
             asked = read_query(request.query)
             judged = self._judge(exchange, asked, True)
         except Refused as refused:

@@ -92,9 +92,9 @@ def there() -> Iterator[Subscriptions]:
     service.close()
 
 
-def opened(port: int) -> ClientConnection:
+def opened(port: int, query: str = "") -> ClientConnection:
     headers = {"Authorization": f"Bearer {signed().decode()}"}
-    return open_socket(f"ws://127.0.0.1:{port}/graphql", subprotocols=[PROTOCOL], additional_headers=headers)
+    return open_socket(f"ws://127.0.0.1:{port}/graphql{query}", subprotocols=[PROTOCOL], additional_headers=headers)
 
 
 @pytest.mark.parametrize("more", ["upgrade = websocket", "upgrade = websocket\nmax_depth = 3\ncost_unit = 100"])
@@ -125,6 +125,17 @@ def test_no_upgrade_where_it_is_not_allowed(there: Subscriptions, tmp_path: Path
         with pytest.raises(InvalidStatus) as caught:
             opened(gateway.port)
         assert caught.value.response.status_code == status
+
+
+def test_an_upgrade_asks_for_nothing_else(there: Subscriptions, tmp_path: Path) -> None:
+    """A service that takes no WebSocket might answer it as a plain GET."""
+    config = INI.format(port=there.port, more="upgrade = websocket\nfirewall = yes")
+    with Gateway(tmp_path, config, environ=ENVIRON) as gateway:
+        with pytest.raises(InvalidStatus) as caught:
+            opened(gateway.port, "?query=%7B__schema%7Btypes%7Bname%7D%7D%7D")
+        assert caught.value.response.status_code == 400
+        with opened(gateway.port, "?tenant=1") as socket:
+            assert socket.subprotocol == PROTOCOL
 
 
 def test_subscriptions_as_event_streams(tmp_path: Path) -> None:

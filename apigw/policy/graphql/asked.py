@@ -21,6 +21,8 @@ PARAMETERS = ("query", "operationName", "variables", "extensions", "id", "docume
 
 _FOLDED = {name.casefold(): name for name in PARAMETERS}
 
+_INDEX = re.compile(r"[\[.]")
+
 _IDS = ("id", "documentId", "doc_id")
 
 _HASH = re.compile(r"[0-9a-f]{64}").fullmatch
@@ -84,14 +86,20 @@ def read_query(query: bytes) -> Asked:
     return _asked(given)
 
 
-def has_parameters(query: bytes) -> bool:
-    """Whether the query of a target says something of an operation."""
-    return any(name.casefold() in _FOLDED for name, _ in _pairs(query))
+def check_bare(query: bytes) -> None:
+    """
+    :raises Refused: the query of a target says something of an operation.
+    """
+    for name, _ in _pairs(query):
+        if _meant(name) is not None:
+            raise malformed(f"The target has {name!r}, which stands in a GET's alone, or in a POST's body.")
 
 
 def _pairs(query: bytes) -> list[tuple[str, str]]:
     if not query or query == b"?":
         return []
+    if b";" in query:
+        raise malformed("The target's query has a semicolon, which some services take for a separator: encode it.")
     try:
         return parse_qsl(
             query.removeprefix(b"?").decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100
@@ -125,12 +133,20 @@ def _no_constant(name: str) -> object:
 
 def _known(name: str) -> bool:
     """
-    :raises Refused: some services would take it for one of ours, as those do that pass over the case of letters.
+    :raises Refused: some services would take it for one of ours.
     """
-    ours = _FOLDED.get(name.casefold())
+    ours = _meant(name)
     if ours is not None and ours != name:
-        raise malformed(f"{ours} is written in another case.")
+        raise malformed(f"{ours} is written in another way.")
     return ours is not None
+
+
+def _meant(name: str) -> str | None:
+    """
+    Which of ours a name could be taken for: by services that pass over the case of letters, over space, or that make an
+    object of ``variables[name]``.
+    """
+    return _FOLDED.get(_INDEX.split(name, 1)[0].strip().casefold())
 
 
 def _asked(value: Any) -> Asked:

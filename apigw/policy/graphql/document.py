@@ -42,6 +42,9 @@ HUGE = 10**15
 
 INTROSPECTION = frozenset(("__schema", "__type"))
 
+SUBGRAPH = "_service"
+"""By it a service that is a part of a federated graph tells its schema."""
+
 LISTS = frozenset(("fields", "interfaces", "possibleTypes", "inputFields"))
 """
 Lists of introspection that lead back to types.
@@ -163,7 +166,7 @@ class Document:
 
     @property
     def introspects(self) -> bool:
-        return not self.names.isdisjoint(INTROSPECTION)
+        return not self.names.isdisjoint(INTROSPECTION) or SUBGRAPH in self.names
 
     def chosen(self, name: str | None) -> Operation:
         """

@@ -108,6 +108,7 @@ from apigw.web.problem import Problem
 
 if TYPE_CHECKING:
     from apigw.keys.build import Tokens
+    from apigw.keys.shared import SharedRevocations
     from apigw.redis.client import Redis
 
 P = TypeVar("P")
@@ -339,6 +340,13 @@ class Wiring:
         )
         if redis is not None:
             self._edge.count_in(redis)
+        self._shared = self._part(
+            "shared revocations",
+            (redis, self._tokens is not None),
+            lambda: self._build_shared(redis),
+            lambda shared: shared.start(),
+            lambda shared: shared.stop(),
+        )
         keyed = any(route.idempotency for route in config.routes)
         self._claims = self._part(
             "claims", (keyed, redis), lambda: self._build_claims(keyed, redis), _nothing, _nothing
@@ -403,6 +411,17 @@ class Wiring:
             raise CannotStart("[limits] store: redis needs a package, pip install apigw[redis]") from None
         except (OSError, SslError) as error:
             raise CannotStart(f"[limits] redis_ca: {error}") from None
+
+    def _behind(self) -> bool | None:
+        return None if self._shared is None else self._shared.behind
+
+    def _build_shared(self, redis: Redis | None) -> SharedRevocations | None:
+        """Who else is told of revocations; None where nobody is, or where there are no tokens."""
+        if redis is None or self._tokens is None:
+            return None
+        from apigw.keys.shared import SharedRevocations
+
+        return SharedRevocations(self._revocations, redis, self._reactor, self._epoch)
 
     def _start_redis(self, redis: Redis) -> None:
         redis.start()
@@ -502,7 +521,9 @@ class Wiring:
             "/version": Route("admin-version", "", every, Version(__version__, self._date)),
         }
         if self._tokens is not None:
-            revocations = RevocationsApi(self._revocations, self._config.revocation.keep, self._epoch, self._date)
+            revocations = RevocationsApi(
+                self._revocations, self._config.revocation.keep, self._epoch, self._date, self._behind
+            )
             places[REVOCATIONS_PATH] = Route("admin-revocations", "", every, revocations)
         missing = Route("-", "", every, refuse)
         whole = Route("*", "", every, self._whole)

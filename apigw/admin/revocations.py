@@ -34,9 +34,18 @@ class RevocationsApi:
 
     :param keep: seconds for which an entry stays that doesn't say how long.
     :param now: seconds since 1970.
+    :param shared: whether others may have revoked what is not known here; None where there are no others.
     """
 
-    def __init__(self, revocations: Revocations, keep: float, now: Callable[[], float], date: HttpDate) -> None:
+    def __init__(
+        self,
+        revocations: Revocations,
+        keep: float,
+        now: Callable[[], float],
+        date: HttpDate,
+        shared: Callable[[], bool | None] = lambda: None,
+    ) -> None:
+        self._shared = shared
         self._revocations = revocations
         self._keep = keep
         self._now = now
@@ -56,7 +65,12 @@ class RevocationsApi:
         if request.method not in (b"GET", b"HEAD"):
             raise MethodNotAllowed(fields=[(b"Allow", b"GET, HEAD, POST")])
         entries = [_shown(entry) for entry in islice(self._revocations.entries(), SHOWN)]
-        value = {"revocations": entries, "total": len(self._revocations), "max": self._revocations.size}
+        value = {
+            "revocations": entries,
+            "total": len(self._revocations),
+            "max": self._revocations.size,
+            "behind": self._shared(),
+        }
         return answer(200, b"OK", value, self._date)
 
     def _one(self, method: bytes, rest: bytes) -> Response:

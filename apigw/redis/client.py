@@ -53,6 +53,10 @@ return redis.call('ZCARD', KEYS[1])
 )
 
 
+Lost = Callable[[Link, str], object]
+"""Told of a connection that is gone, and why."""
+
+
 @frozen
 class RedisSettings:
     """
@@ -117,6 +121,10 @@ class Redis:
             task.cancel()
         if self._link is not None:
             self._link.abort("the gateway stops")
+
+    def key(self, name: str) -> str:
+        """As the server has it, where others use it too."""
+        return self._settings.prefix + name
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
@@ -185,7 +193,9 @@ class Redis:
     async def _look(self) -> None:
         """Give a sign of life, which shows whether the server takes writes, and how long it takes to answer."""
         try:
-            link = self._link or await self._connect()
+            link = self._link
+            if link is None:
+                link = self._link = await self.connect(self._lost)
         except CancelledError:
             raise
         except Exception as error:  # whatever it is, it is tried again
@@ -211,13 +221,19 @@ class Redis:
             elif not self.ready:
                 self._leave_alone(f"it takes {took * 1000.0:.0f} ms to answer")
 
-    async def _connect(self) -> Link:
+    async def connect(self, lost: Lost, message: Callable[[bytes], object] | None = None) -> Link:
+        """
+        A connection beside the one that calls go by, signed in.
+
+        :param lost: told of its end. :param message: see :class:`Link`.
+        :raises Exception: of whatever kind; there is none.
+        """
         url = self._url
         if url.path:
-            link = await self._open(UNIXClientEndpoint(self._reactor, url.path, ATTEMPT))
+            link = await self._open(UNIXClientEndpoint(self._reactor, url.path, ATTEMPT), lost, message)
         else:
             host, port = await self._master() if url.master else url.hosts[0]
-            link = await self._open(self._endpoint(host, port))
+            link = await self._open(self._endpoint(host, port), lost, message)
         try:
             if url.password:
                 await link.call(ATTEMPT, "AUTH", *((url.user,) if url.user else ()), url.password)
@@ -228,7 +244,6 @@ class Redis:
         except BaseException:
             link.abort("it can't be used")
             raise
-        self._link = link
         return link
 
     async def _master(self) -> tuple[str, int]:
@@ -263,15 +278,20 @@ class Redis:
             endpoint = wrapClientTLS(self._tls(host), endpoint)
         return endpoint
 
-    async def _open(self, endpoint: IStreamClientEndpoint) -> Link:
+    async def _open(
+        self,
+        endpoint: IStreamClientEndpoint,
+        lost: Lost = lambda link, why: None,
+        message: Callable[[bytes], object] | None = None,
+    ) -> Link:
+        def made() -> Link:
+            link = Link(self._reactor, self._seconds, lambda why: lost(link, why), message)
+            return link
+
         factory = Factory()
         factory.noisy = False
-        factory.protocol = self._new_link
+        factory.protocol = made
         return cast(Link, await endpoint.connect(factory))
-
-    def _new_link(self) -> Link:
-        link = Link(self._reactor, self._seconds, lambda why: self._lost(link, why))
-        return link
 
     def _lost(self, link: Link, why: str) -> None:
         if link is self._link:

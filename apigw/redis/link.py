@@ -60,9 +60,17 @@ class Link(Protocol):
     :param clock: for deadlines.
     :param seconds: monotonic.
     :param lost: called once, when the connection is gone, before the calls fail.
+    :param message: gets what is published on channels that were subscribed to.
     """
 
-    def __init__(self, clock: IReactorTime, seconds: Callable[[], float], lost: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        seconds: Callable[[], float],
+        lost: Callable[[str], object],
+        message: Callable[[bytes], object] | None = None,
+    ) -> None:
+        self._message = message
         self._clock = clock
         self._seconds = seconds
         self._lost: Callable[[str], object] | None = lost
@@ -112,6 +120,9 @@ class Link(Protocol):
             self.abort(f"the server doesn't speak the protocol of Redis: {wrong}")
 
     def _replied(self, reply: Any) -> None:
+        if self._message is not None and isinstance(reply, list) and reply[0] == b"message":
+            self._message(reply[2])
+            return
         if not self._calls:
             raise ValueError("a reply that nobody asked for")
         call = self._calls.popleft()

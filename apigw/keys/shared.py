@@ -1,0 +1,206 @@
+"""Revocations that several gateways share through Redis."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from math import inf, isfinite, isnan
+from random import Random
+from typing import Any
+
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from apigw.policy.revocations import KINDS, MAX_VALUE, Revocation, Revocations, RevocationsFull
+from apigw.redis.channel import Channel
+from apigw.redis.client import ATTEMPT, Redis, script
+from apigw.redis.link import Unavailable
+from apigw.task import Task
+
+KEYS = ("revocations", "revocations-due")
+"""A hash of entries by kind and value, and when each may be forgotten."""
+
+CHANNEL = "revoked"
+
+PAGE = 500
+"""Entries that are read at once: the server does nothing else meanwhile."""
+
+AGAIN_AFTER = 0.1
+"""Seconds until what the server didn't take is tried again."""
+
+_ADD = script(
+    """\
+local now = tonumber(redis.call('TIME')[1])
+local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, 100)
+if #old > 0 then
+  redis.call('HDEL', KEYS[1], unpack(old))
+  redis.call('ZREM', KEYS[2], unpack(old))
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+return redis.call('PUBLISH', ARGV[4], ARGV[2])
+"""
+)
+
+_REMOVE = script(
+    """\
+local due = redis.call('ZSCORE', KEYS[2], ARGV[1]) or tonumber(redis.call('TIME')[1]) + 86400
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], due, ARGV[1])
+return redis.call('PUBLISH', ARGV[3], ARGV[2])
+"""
+)
+"""That it was removed is kept, so that it doesn't come back from a gateway that was away."""
+
+_PAGE = script("return redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])")
+
+
+class SharedRevocations:
+    """
+    What :attr:`Revocations.sharing` tells. Where the server is away each gateway goes on with what it knows, and what
+    was added and removed meanwhile is told as soon as it is back.
+
+    :ivar behind: others may have revoked what is not known here.
+    """
+
+    _log = Logger()
+
+    def __init__(self, revocations: Revocations, redis: Redis, reactor: Any, epoch: Callable[[], float]) -> None:
+        self._revocations = revocations
+        self._redis = redis
+        self._reactor = reactor
+        self._epoch = epoch
+        self._channel = Channel(redis, CHANNEL, self._heard, self._read, reactor, Random())
+        self._untold: dict[tuple[str, str], Revocation | None] = {}
+        """Removed where there is no entry."""
+        self._telling: Task | None = None
+        self._full = False
+
+    @property
+    def behind(self) -> bool:
+        return self._full or not self._channel.here
+
+    def start(self) -> None:
+        """Read what there is, and tell what is known here."""
+        for entry in self._revocations.entries():
+            self._untold[entry.kind, entry.value] = entry
+        self._revocations.sharing = self
+        self._channel.start()
+        self._tell()
+
+    def stop(self) -> None:
+        """The end."""
+        if self._revocations.sharing is self:
+            self._revocations.sharing = None
+        self._channel.stop()
+        telling, self._telling = self._telling, None
+        if telling is not None:
+            telling.cancel()
+
+    # -- to others -----------------------------------------------------------------------------------------------------
+
+    def added(self, entry: Revocation) -> None:
+        """As :class:`~apigw.policy.revocations.Sharing` has it."""
+        self._untold[entry.kind, entry.value] = entry
+        self._tell()
+
+    def removed(self, kind: str, value: str) -> None:
+        """As :class:`~apigw.policy.revocations.Sharing` has it."""
+        self._untold[kind, value] = None
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._telling is None and self._untold:
+            self._telling = Task(self._tell_all())
+
+    async def _tell_all(self) -> None:
+        while self._untold:
+            key, entry = next(iter(self._untold.items()))
+            try:
+                await self._told(key, entry)
+            except Unavailable:
+                await deferLater(self._reactor, AGAIN_AFTER)
+                continue
+            if self._untold.get(key) is entry:
+                del self._untold[key]
+        self._telling = None
+
+    async def _told(self, key: tuple[str, str], entry: Revocation | None) -> None:
+        name = "\n".join(key)
+        channel = self._redis.key(CHANNEL)
+        if entry is None:
+            await self._redis.run(_REMOVE, KEYS, name, removed(*key), channel, timeout=ATTEMPT)
+        elif entry.expires > self._epoch():
+            await self._redis.run(_ADD, KEYS, name, packed(entry), entry.expires, channel, timeout=ATTEMPT)
+
+    # -- from others ---------------------------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        """
+        All that there is; what is known here alone is told, for the server may have lost it.
+
+        :raises Unavailable: some of it could not be read.
+        """
+        alone = {(entry.kind, entry.value): entry for entry in self._revocations.entries()}
+        cursor = b"0"
+        while True:
+            cursor, found = await self._redis.run(_PAGE, KEYS[:1], cursor, PAGE, timeout=ATTEMPT)
+            for data in found[1::2]:
+                key = self._heard(data)
+                alone.pop(key, None)
+            if cursor == b"0":
+                break
+        for key, entry in alone.items():
+            if self._revocations.listed.get(key) is entry:
+                self._untold.setdefault(key, entry)
+        self._tell()
+
+    def _heard(self, data: bytes) -> tuple[str, str]:
+        """:return: kind and value of what it is about, empty for nothing."""
+        key, entry = unpacked(data)
+        if key in self._untold or not key[0]:
+            return key
+        if entry is None:
+            self._revocations.drop(*key)
+        elif self._revocations.listed.get(key) != entry:
+            self._take(entry)
+        return key
+
+    def _take(self, entry: Revocation) -> None:
+        try:
+            self._revocations.take(entry)
+            self._full = False
+        except RevocationsFull as full:
+            if not self._full:
+                self._full = True
+                self._log.error("what others have revoked is not known here: {full}", full=full)
+
+
+def packed(entry: Revocation) -> str:
+    """As it is kept and published."""
+    value: dict[str, object] = {"kind": entry.kind, "value": entry.value, "expires": entry.expires}
+    if isfinite(entry.issued_before):
+        value["issued_before"] = entry.issued_before
+    return json.dumps(value)
+
+
+def removed(kind: str, value: str) -> str:
+    """As what counts no more is kept and published."""
+    return json.dumps({"kind": kind, "value": value, "removed": True})
+
+
+def unpacked(data: bytes) -> tuple[tuple[str, str], Revocation | None]:
+    """:return: kind and value, empty for what is nothing of ours; the entry, None for one that was removed."""
+    try:
+        value = json.loads(data)
+        key = value["kind"], value["value"]
+        if key[0] not in KINDS or not isinstance(key[1], str) or len(key[1]) > MAX_VALUE:
+            return ("", ""), None
+        if value.get("removed"):
+            return key, None
+        expires, before = float(value["expires"]), float(value.get("issued_before", inf))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ("", ""), None
+    if isnan(expires) or isnan(before):
+        return ("", ""), None
+    return key, Revocation(*key, expires, before)

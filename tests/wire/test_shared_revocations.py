@@ -1,0 +1,130 @@
+"""Revocations that gateways share through a real Redis server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic, time
+
+import jwt
+import pytest
+
+from tests.redis.server import RedisServer
+from tests.wire.gateway import BOUND, Gateway
+from tests.wire.scripted import Reply, Scripted, fetch, scripted
+
+SECRET = "s" * 32
+
+INI = """\
+[gateway]
+access_log = off
+workers = {workers}
+[listener:public]
+endpoint = tcp:0:interface=127.0.0.1
+[admin]
+endpoint = tcp:0:interface=127.0.0.1
+[jwt]
+secret_env = JWT_SECRET
+[limits]
+ip = off
+store = redis
+redis_url_env = REDIS_URL
+[service:a]
+urls = http://127.0.0.1:{port}
+[route:a]
+path = /
+service = a
+auth = required
+"""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    made = RedisServer(tmp_path)
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def service() -> Iterator[Scripted]:
+    with scripted(lambda asked: Reply(200, b"in")) as service:
+        yield service
+
+
+def start(directory: Path, name: str, redis: RedisServer, service: Scripted, workers: int = 1) -> Gateway:
+    (directory / name).mkdir()
+    ini = INI.format(port=service.port, workers=workers)
+    environ = {"REDIS_URL": f"redis://127.0.0.1:{redis.port}", "JWT_SECRET": SECRET}
+    gateway = Gateway(directory / name, ini, environ=environ, listeners=2)
+    until(lambda: listing(gateway).get("behind") is False)
+    return gateway
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Ask again and again, for what happens elsewhere."""
+    end = monotonic() + BOUND
+    while not holds():
+        assert monotonic() < end, "waited in vain"
+
+
+def admin(gateway: Gateway, method: str, path: str, value: object = None) -> tuple[int, bytes]:
+    body = b"" if value is None else json.dumps(value).encode()
+    answer = fetch(gateway.ports["admin"], path, method, body, Host="localhost", Content_Type="application/json")
+    return answer.status, answer.body
+
+
+def listing(gateway: Gateway) -> dict:
+    return json.loads(admin(gateway, "GET", "/api/revocations")[1])
+
+
+def token(jti: str) -> str:
+    return jwt.encode({"sub": "u", "jti": jti, "exp": int(time()) + 600}, SECRET, "HS256")
+
+
+def status(gateway: Gateway, bearer: str) -> int:
+    return fetch(gateway.ports["public"], "/", Authorization=f"Bearer {bearer}").status
+
+
+def test_what_one_revokes_counts_at_none(tmp_path: Path, server: RedisServer, service: Scripted) -> None:
+    one, two = token("one"), token("two")
+    with start(tmp_path, "first", server, service) as first, start(tmp_path, "second", server, service) as second:
+        assert [status(gateway, one) for gateway in (first, second)] == [200, 200]
+        assert admin(first, "POST", "/api/revocations", {"jti": "one", "for": "1h"})[0] == 201
+        assert status(first, one) == 401
+        until(lambda: status(second, one) == 401)
+        assert status(second, two) == 200
+
+        # One that starts later knows it, and so do its workers.
+        with start(tmp_path, "third", server, service, workers=2) as third:
+            assert [status(third, one) for _ in range(8)] == [401] * 8
+
+            # What is taken back is so everywhere.
+            assert admin(second, "DELETE", "/api/revocations/jti/one")[0] == 204
+            until(lambda: status(first, one) == 200)
+            until(lambda: [status(third, one) for _ in range(8)] == [200] * 8)
+
+
+def test_redis_may_go_and_come_back_empty(tmp_path: Path, server: RedisServer, service: Scripted) -> None:
+    one, two, three = token("one"), token("two"), token("three")
+    with start(tmp_path, "first", server, service) as first, start(tmp_path, "second", server, service) as second:
+        admin(first, "POST", "/api/revocations", {"jti": "one", "for": "1h"})
+        until(lambda: status(second, one) == 401)
+        server.kill()
+        until(lambda: listing(first)["behind"] and listing(second)["behind"])
+
+        # Each goes on with what it knows, and what is revoked now counts where that was said.
+        assert [status(gateway, one) for gateway in (first, second)] == [401, 401]
+        assert admin(second, "POST", "/api/revocations", {"jti": "two", "for": "1h"})[0] == 201
+        assert admin(first, "DELETE", "/api/revocations/jti/one")[0] == 204
+        assert [status(gateway, two) for gateway in (first, second)] == [200, 401]
+
+        # It knows nothing any more; they do.
+        server.start()
+        until(lambda: status(first, two) == 401)
+        until(lambda: status(second, one) == 200)
+        with start(tmp_path, "third", server, service) as third:
+            assert [status(third, bearer) for bearer in (one, two, three)] == [200, 401, 200]
+        for gateway in (first, second):
+            gateway.output[:] = [line for line in gateway.output if "left alone" not in line]

@@ -216,6 +216,14 @@ def test_pods_keep_the_restricted_standard(folder: str) -> None:
             assert container["resources"]["limits"]["memory"]
 
 
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_images_have_a_tag(folder: str) -> None:
+    """Without one the newest is pulled at each start, and which one runs is anybody's guess."""
+    images = [pod(one)["containers"][0]["image"] for one in rendered(folder) if one["kind"] == "Deployment"]
+    assert images
+    assert all(re.fullmatch(r"[\w./-]+:[\w.-]+", image) for image in images)
+
+
 def test_the_user_is_the_images() -> None:
     [deployment] = resources((TREE / "base/deployment.yaml").read_text("utf-8"))
     context = pod(deployment)["securityContext"]

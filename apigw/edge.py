@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from apigw.closing import doors
 from apigw.config import GatewayConfig
 from apigw.config.graphql import GraphqlSection
 from apigw.config.limiting import Limit
@@ -17,6 +18,7 @@ from apigw.policy.cors import Cors
 from apigw.policy.gcra import CAPACITY, LocalQuotas, Quota
 from apigw.policy.ip_lists import IpLists, Network, Networks
 from apigw.policy.limit_fields import draft
+from apigw.policy.maintenance import Door
 from apigw.policy.security_headers import OFF, SecurityHeaders
 from apigw.stages.concurrency import Bounds, Concurrency, InFlight
 from apigw.stages.cors import CrossOrigin
@@ -145,7 +147,7 @@ class Edge:
         :param ip: the key in ``[limits]`` of its limit by address.
         """
         limits = self._config.limits
-        stages = [*self.own(), *self._closed((service,) if service else ())]
+        stages = [*self.own(), *self._closed(doors(self._config, (service,) if service else ()))]
         if limits is not None:
             allowance = Allowance(_quota("ip", limits.rate(ip)), ip_scope="" if ip == "ip" else ip)
             stages += self._limits(allowance, False)[1]
@@ -157,7 +159,7 @@ class Edge:
             after it is known what is asked for.
         """
         limits = self._config.limits
-        stages = [*self.own(), *self._closed([section.service] if section.service else [])]
+        stages = [*self.own(), *self._closed(doors(self._config, [section.service] if section.service else []))]
         asks = section.auth != "none"
         ip = None if limits is None else _quota("ip", limits.rate("ip"))
         user = _quota("user", limits.rate("user")) if asks and limits is not None else None
@@ -192,7 +194,7 @@ class Edge:
         stages = [
             *self._headers(headers),
             *self._lists(route.allow_ips, route.deny_ips, route.enforce),
-            *self._closed(route.services, route.maintenance),
+            *self._closed(doors(self._config, route.services, route)),
             *first,
         ]
         return stages, [*after, *self._concurrency(route)]
@@ -257,11 +259,9 @@ class Edge:
     def _lists(self, allow: Iterable[Network], deny: Iterable[Network], enforce: bool = True) -> list[Stage]:
         return [AddressLists(IpLists(allow, deny), enforce)] if allow or deny else []
 
-    def _closed(self, services: Sequence[str], route: float = 0.0) -> list[Stage]:
-        """Where several services share a route the others answer while one is closed."""
-        there = min((self._config.service(service).maintenance for service in services), default=0.0)
-        lasts = max(self._config.gateway.maintenance, there, route)
-        return [Closed(lasts)] if lasts else []
+    @staticmethod
+    def _closed(found: Sequence[Door]) -> list[Stage]:
+        return [Closed(*found)] if found else []
 
     @staticmethod
     def _headers(name: str) -> list[Stage]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from attrs import evolve
 
+from apigw.closing import service_door
 from apigw.config import GatewayConfig
 from apigw.config.aggregating import PartTarget
 from apigw.config.fallback import ServiceFallback
@@ -18,6 +19,7 @@ from apigw.dates import HttpDate
 from apigw.errors import Maintenance
 from apigw.messages import Exchange, Field, Response
 from apigw.pipeline import Across, Route, Stage
+from apigw.policy.maintenance import Door
 from apigw.stages.aggregate import FOR_PARTS, OF_THE_WHOLE, Aggregate, Attempted, Part
 from apigw.stages.mirror import FIELD, Copies, Mirror
 from apigw.stages.target import MadeTarget
@@ -92,7 +94,7 @@ class Fanout:
         for one in route.shares:
             service = config.service(one.service)
             across, upstream = self._forward(service, made), self._upstreams[one.service]
-            targets.append(Target(one.service, one.weight, across, upstream, service.maintenance))
+            targets.append(Target(one.service, one.weight, across, upstream, service_door(config, service)))
         split = Split(targets, None if route.split.on is None else hash_key(route.split.on), self._seconds)
         self._splits.append(split)
         return split
@@ -115,11 +117,10 @@ class Fanout:
         route, service = self._route, self._config.service(part.service)
         total = route.timeout.total or service.timeout.total
         seconds = min(total, route.aggregate.timeout or total)
-        across: Across = partial(_closed, service.maintenance)
-        if not service.maintenance:
-            target = MadeTarget(part.target)
-            across = self._forward(service, target=target, total=seconds, removed=OF_THE_WHOLE, added=FOR_PARTS)
-        return Part(part.name, part.service, across, seconds)
+        target = MadeTarget(part.target)
+        across = self._forward(service, target=target, total=seconds, removed=OF_THE_WHOLE, added=FOR_PARTS)
+        door = service_door(self._config, service)
+        return Part(part.name, part.service, across if door is None else partial(_through, door, across), seconds)
 
     def settle(self, made: Route) -> Route:
         """Let what it has made know the route that it is part of."""
@@ -155,5 +156,7 @@ class Fanout:
         )
 
 
-def _closed(seconds: float, _: Exchange) -> Response:
-    raise Maintenance(retry_after=seconds)
+def _through(door: Door, across: Across, exchange: Exchange) -> Response | Awaitable[Response]:
+    if not door.admits(exchange.client_ip):
+        raise Maintenance(retry_after=door.seconds)
+    return across(exchange)

@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger, globalLogPublisher
 
 from apigw import __version__
-from apigw.admin.actions import NotPossible, Steering
+from apigw.admin.actions import ROUTE, NotPossible, Steering
 from apigw.admin.live import Live
 from apigw.config import ConfigErrors, GatewayConfig
 from apigw.config.loader import Steps, whole
@@ -177,14 +177,14 @@ class Gateway(MultiService):
         config = await in_turns(self._source.loading(text), self._reactor)
         return await in_turns(self._prepare(config), self._reactor)
 
-    async def _maintain(self, service: str, seconds: float) -> None:
+    async def _maintain(self, name: str, seconds: float) -> None:
         """
-        Close a service, or all where it has no name, for maintenance; open it again after 0.0 seconds.
+        Close a service or a route, or all where it has no name, for maintenance; open it again after 0.0 seconds.
 
         :raises NotPossible: what is configured can't be had any more, such as a certificate's file.
         """
         before = self._maintenance
-        self._maintenance = {**before, service: seconds}
+        self._maintenance = {**before, name: seconds}
 
         async def again() -> Commit:
             return await in_turns(self._prepare(self._given), self._reactor)
@@ -202,7 +202,10 @@ class Gateway(MultiService):
             return config
         gateway = evolve(config.gateway, maintenance=said.get("", config.gateway.maintenance))
         services = tuple(evolve(one, maintenance=said.get(one.name, one.maintenance)) for one in config.services)
-        return evolve(config, gateway=gateway, services=services)
+        routes = tuple(
+            evolve(one, maintenance=said.get(f"{ROUTE}{one.name}", one.maintenance)) for one in config.routes
+        )
+        return evolve(config, gateway=gateway, services=services, routes=routes)
 
     def _prepare(self, config: GatewayConfig) -> Steps[Commit]:
         given, config = config, self._closed(config)

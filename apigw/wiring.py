@@ -14,7 +14,7 @@ from OpenSSL.crypto import Error as SslError
 from apigw import __version__
 from apigw.admin import openapi
 from apigw.admin.access import AdminAccess, AdminOnly
-from apigw.admin.actions import Actions, NotPossible, Steering
+from apigw.admin.actions import ROUTE, Actions, NotPossible, Steering
 from apigw.admin.api import AdminApi
 from apigw.admin.dashboard import PATH as DASHBOARD_PATH
 from apigw.admin.dashboard import Dashboard
@@ -540,6 +540,7 @@ class Wiring:
         config, live = self._config, self._around.live
         assert live is not None
         closed = {"": config.gateway.maintenance} | {one.name: one.maintenance for one in config.services}
+        closed |= {f"{ROUTE}{one.name}": one.maintenance for one in config.routes}
         operations = [
             *AdminApi(config, __version__, self.states, self._uptime, live, self._date).operations(),
             *Actions(self._upstreams, self._around.steering, closed).operations(),
@@ -898,5 +899,6 @@ def _pooled(service: ServiceSection) -> ServiceSection:
         preserve_host=True,
         client_certificate=False,
         maintenance=0.0,
+        maintenance_allow=(),
         retry=ServiceRetry(),
     )

@@ -37,7 +37,7 @@ LAYERS = (
     {"core"},
     {"routes"},
     {"web", "admin"},
-    {"sources"},
+    {"sources", "closing"},
     {"upstreams", "edge", "fanout", "stores"},
     {"sockets", "reload"},
     {"upgrade", "graphs"},

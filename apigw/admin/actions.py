@@ -31,6 +31,9 @@ PEER_STATE: Schema = {
     },
 }
 
+ROUTE = "route:"
+"""Stands before the name of a route where services are named too; no name has a colon."""
+
 Maintain = Callable[[str, float], Awaitable[None]]
 """Gets the name of a service, empty for the whole gateway, and the seconds that it lasts, 0.0 for its end."""
 
@@ -47,7 +50,8 @@ class Steering:
     What the gateway itself lets operators do.
 
     :ivar load: from the text of a configuration to it; raises :class:`~apigw.config.ConfigErrors`.
-    :ivar maintenance: what operators have said of it, by service; with an empty name of the whole gateway.
+    :ivar maintenance: what operators have said of it, by service, and by route with :data:`ROUTE` before its name; with
+        an empty name of the whole gateway.
     """
 
     maintain: Maintain
@@ -59,7 +63,7 @@ class Steering:
 class Actions:
     """
     :param upstreams: of all services, by name.
-    :param closed: seconds of the configured maintenance, by service; with an empty name of the whole gateway.
+    :param closed: seconds of the configured maintenance, by name as :class:`Steering` has them.
     """
 
     def __init__(self, upstreams: Mapping[str, Upstream], steering: Steering, closed: Mapping[str, float]) -> None:
@@ -91,15 +95,20 @@ class Actions:
             acts=True,
             errors=(404,),
         )
-        closed: Schema = {"type": "object", "required": ["on", "seconds", "services"]}
+        closed: Schema = {"type": "object", "required": ["on", "seconds", "services", "routes"]}
         yield Operation("GET", "/api/maintenance", "What is closed for maintenance.", self.maintenance, closed)
         yield Operation(
             "POST",
             "/api/maintenance",
-            "Close the gateway or a service for maintenance, or open it again; holds until a restart.",
+            "Close the gateway, a service or a route for maintenance, or open it again; holds until a restart.",
             self._maintain,
             closed,
-            takes={"on": {"type": "boolean"}, "service": NAME, "for": {"type": "string", "maxLength": 32}},
+            takes={
+                "on": {"type": "boolean"},
+                "service": NAME,
+                "route": NAME,
+                "for": {"type": "string", "maxLength": 32},
+            },
             needs=("on",),
             acts=True,
             errors=(404, 409),
@@ -144,15 +153,25 @@ class Actions:
         return _told(peer)
 
     def maintenance(self, _: Asked) -> dict[str, Any]:
-        """In force: seconds of the whole gateway, and of services that are closed by themselves."""
+        """In force: seconds of the whole gateway, and of services and routes that are closed by themselves."""
         found = {**self._closed, **self._steering.maintenance()}
-        services = {name: seconds for name, seconds in found.items() if name and seconds}
-        return {"on": bool(found.get("")), "seconds": found.get("", 0.0), "services": services}
+        closed = {name: seconds for name, seconds in found.items() if name and seconds}
+        return {
+            "on": bool(found.get("")),
+            "seconds": found.get("", 0.0),
+            "services": {name: seconds for name, seconds in closed.items() if not name.startswith(ROUTE)},
+            "routes": {name.removeprefix(ROUTE): one for name, one in closed.items() if name.startswith(ROUTE)},
+        }
 
     async def _maintain(self, asked: Asked) -> dict[str, Any]:
         service = asked.body.get("service", "")
         if service and service not in self._upstreams:
             raise RouteNotFound(f"There is no service {service!r}.")
+        route = asked.body.get("route", "")
+        if route and f"{ROUTE}{route}" not in self._closed:
+            raise RouteNotFound(f"There is no route {route!r}.")
+        if service and route:
+            raise wrong("Close a service or a route, each by itself.")
         seconds = 0.0
         if asked.body["on"]:
             try:
@@ -161,7 +180,7 @@ class Actions:
                 raise wrong("for must be a duration, such as 10m.") from None
             if not seconds > 0.0:
                 raise wrong("for must be longer than that.")
-        await self._steering.maintain(service, seconds)
+        await self._steering.maintain(f"{ROUTE}{route}" if route else service, seconds)
         return self.maintenance(asked)
 
     def _levels(self, _: Asked) -> dict[str, Any]:

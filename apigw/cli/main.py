@@ -44,6 +44,7 @@ def _breaker_arguments(parser: ArgumentParser) -> None:
 def _maintenance_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("state", nargs="?", choices=("on", "off"), help="without it: what is closed")
     parser.add_argument("--service", help="only this one")
+    parser.add_argument("--route", help="only this one")
     parser.add_argument("--for", dest="lasts", metavar="TIME", help="for Retry-After, such as 10m")
 
 
@@ -78,6 +79,7 @@ def _maintenance(gateway: Gateway, given: Namespace) -> Any:
         return gateway.get("/api/maintenance")
     body: dict[str, object] = {"on": given.state == "on"}
     body |= {"service": given.service} if given.service else {}
+    body |= {"route": given.route} if given.route else {}
     body |= {"for": given.lasts} if given.lasts else {}
     return gateway.post("/api/maintenance", body, LONG)
 
@@ -130,7 +132,9 @@ COMMANDS = {
     "drain": Command("send no new requests to a peer", _act("drain"), tables.peer, _peer_arguments),
     "restore": Command("let a drained peer have requests again", _act("restore"), tables.peer, _peer_arguments),
     "breaker": Command("hold a peer's breaker open or closed, or reset it", _breaker, tables.peer, _breaker_arguments),
-    "maintenance": Command("close the gateway or a service", _maintenance, tables.maintenance, _maintenance_arguments),
+    "maintenance": Command(
+        "close the gateway, a service or a route", _maintenance, tables.maintenance, _maintenance_arguments
+    ),
     "log-level": Command("how much the gateway's log tells", _level, _levels, _level_arguments),
     "explain": Command("what would become of a request, and why", _explain, tables.explain, _explain_arguments),
     "plan": Command("what another file would do to the last requests", _plan, tables.plan, _plan_arguments),

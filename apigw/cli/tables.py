@@ -77,6 +77,7 @@ def reload(value: Value) -> str:
 
 def maintenance(value: Value) -> str:
     closed = [f"service {name} for {seconds:g} s" for name, seconds in value["services"].items()]
+    closed += [f"route {name} for {seconds:g} s" for name, seconds in value["routes"].items()]
     if value["on"]:
         closed.insert(0, f"the gateway for {value['seconds']:g} s")
     return f"closed: {', '.join(closed)}" if closed else "open"

@@ -168,6 +168,13 @@ class GatewaySection:
         help="Answer 503 on all routes, but not at `/health` and `/version`. How long it will take is what clients are"
         " told in `Retry-After`; `yes` is 5 minutes.",
     )
+    maintenance_allow: tuple[IPv4Network | IPv6Network, ...] = option(
+        NETWORKS,
+        default=(),
+        unset="none",
+        example="10.0.0.0/8",
+        help="Addresses that are served during any maintenance, to see whether all is well before it ends.",
+    )
     allow_ips: tuple[IPv4Network | IPv6Network, ...] = option(
         NETWORKS, default=(), unset="all", example="10.0.0.0/8", help="Addresses that may ask; 403 for any other."
     )
@@ -564,6 +571,13 @@ class ServiceSection:
     maintenance: float = option(
         MAINTENANCE, default=0.0, help="Answer 503 on its routes, with `Retry-After` as for the gateway."
     )
+    maintenance_allow: tuple[IPv4Network | IPv6Network, ...] = option(
+        NETWORKS,
+        default=(),
+        unset="the gateway's",
+        example="10.0.0.0/8",
+        help="As the gateway's, and beside those.",
+    )
     keepalive: ServiceKeepalive = group(ServiceKeepalive)
     timeout: ServiceTimeouts = group(ServiceTimeouts)
     retry: ServiceRetry = group(ServiceRetry)
@@ -745,6 +759,13 @@ class RouteSection:
         help="`no` lets pass what limits and address lists of the route would refuse; the log says `would_refuse`.",
     )
     maintenance: float = option(MAINTENANCE, default=0.0, help="Answer 503, with `Retry-After` as for the gateway.")
+    maintenance_allow: tuple[IPv4Network | IPv6Network, ...] = option(
+        NETWORKS,
+        default=(),
+        unset="the gateway's",
+        example="10.0.0.0/8",
+        help="As the gateway's, and beside those.",
+    )
     upgrade: tuple[str, ...] = option(
         PROTOCOLS,
         default=(),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from apigw.errors import AddressRefused, Maintenance
 from apigw.messages import Exchange, Response
 from apigw.pipeline import Stage
 from apigw.policy.ip_lists import IpLists
+from apigw.policy.maintenance import Door, wait
 from apigw.policy.security_headers import SecurityHeaders
 
 ADDRESSES = 10_000
@@ -39,22 +40,20 @@ class AddressLists(Stage):
 
 
 class Closed(Stage):
-    """
-    Refuses all.
+    """Refuses all that some door doesn't admit."""
 
-    :param retry_after: seconds after which clients may come again.
-    """
-
-    def __init__(self, retry_after: float) -> None:
-        self._retry_after = retry_after
+    def __init__(self, *doors: Door) -> None:
+        self._wait = lru_cache(ADDRESSES)(partial(wait, doors))
 
     pure = True
 
     def facts(self, exchange: Exchange) -> dict[str, object]:
-        return {"retry_after": self._retry_after}
+        return {"retry_after": self._wait(exchange.client_ip), "client": exchange.client_ip}
 
     def request(self, exchange: Exchange) -> None:
-        raise Maintenance(retry_after=self._retry_after)
+        seconds = self._wait(exchange.client_ip)
+        if seconds:
+            raise Maintenance(retry_after=seconds)
 
 
 class ResponseHeaders(Stage):

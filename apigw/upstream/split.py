@@ -10,6 +10,7 @@ from attrs import define
 from apigw.errors import Maintenance
 from apigw.messages import Exchange, Response
 from apigw.pipeline import Across, Route
+from apigw.policy.maintenance import Door, wait
 from apigw.policy.split import Draw, Entry
 from apigw.upstream.upstream import Upstream
 
@@ -20,7 +21,7 @@ Key = Callable[[Exchange], bytes | None]
 class Target:
     """
     :ivar service: its name. :ivar across: what answers there.
-    :ivar closed: seconds that its maintenance takes, so that it has no part; 0.0 while it is open.
+    :ivar door: while it is in maintenance, so that it has part in the draws of those alone whom that admits.
     :ivar route: what an exchange has for its route from the draw on.
     """
 
@@ -28,8 +29,11 @@ class Target:
     weight: int
     across: Across
     upstream: Upstream
-    closed: float = 0.0
+    door: Door | None = None
     route: Route | None = None
+
+    def admits(self, client: str) -> bool:
+        return self.door is None or self.door.admits(client)
 
 
 class Split:
@@ -71,9 +75,14 @@ class Split:
         target = self._targets[self._drawn(exchange, self._draw.peek)]
         explain = getattr(target.across, "explain", None)
         planned: dict[str, Any] = {} if explain is None else explain(exchange)
-        now = self._seconds()
+        now, client = self._seconds(), exchange.client_ip
         shares = [
-            {"service": one.service, "weight": one.weight, "usable": self._usable(one, now)} for one in self._targets
+            {
+                "service": one.service,
+                "weight": one.weight,
+                "usable": one.admits(client) and one.upstream.askable(now),
+            }
+            for one in self._targets
         ]
         return planned | {"service": target.service, "split": shares}
 
@@ -81,13 +90,10 @@ class Split:
         targets, now = self._targets, self._seconds()
         key = None if self._key is None else self._key(exchange)
         draw = turn if key is None else lambda usable: self._draw.of(key, usable)
-        found = draw(lambda index: self._usable(targets[index], now))
+        client = exchange.client_ip
+        found = draw(lambda index: targets[index].admits(client) and targets[index].upstream.askable(now))
         if found is None:
-            found = draw(lambda index: not targets[index].closed)
+            found = draw(lambda index: targets[index].admits(client))
         if found is None:
-            raise Maintenance(retry_after=max(target.closed for target in targets))
+            raise Maintenance(retry_after=wait([one.door for one in targets if one.door is not None], client))
         return found
-
-    @staticmethod
-    def _usable(target: Target, now: float) -> bool:
-        return not target.closed and target.upstream.askable(now)

@@ -4,6 +4,7 @@ from apigw.config.limiting import COUNTED, LIMIT, MAINTENANCE, MAINTENANCE_LASTS
 from apigw.config.loader import load, loads
 from apigw.config.problems import ConfigErrors
 from apigw.config.units import Rate
+from tests.examples import ini_examples
 
 ROUTE = "[service:user]\nurls = http://a\n[route:users]\npath = /\nservice = user\n"
 
@@ -144,3 +145,12 @@ def test_how_long_answers_to_idempotency_keys_are_kept(text, seconds):
 def test_what_is_no_time_for_answers():
     with pytest.raises(ConfigErrors, match="neither on nor off nor a duration"):
         loads(f"{ROUTE}idempotency = always\n", "f", {})
+
+
+def test_the_example_of_maintenance_can_be_loaded():
+    [example] = ini_examples("stages/security.md")
+    config = loads(example, "gw.ini", {})
+    assert [route.maintenance for route in config.routes] == [0.0, MAINTENANCE_LASTS]
+    assert config.services[0].maintenance == 1200.0
+    assert list(map(str, config.gateway.maintenance_allow)) == ["10.0.0.0/8"]
+    assert list(map(str, config.routes[1].maintenance_allow)) == ["192.0.2.7/32"]

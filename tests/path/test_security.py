@@ -8,6 +8,7 @@ import pytest
 
 from apigw.pipeline import Stage
 from apigw.policy.ip_lists import IpLists
+from apigw.policy.maintenance import Door
 from apigw.policy.security_headers import API, SecurityHeaders
 from apigw.stages.security import AddressLists, Closed, ResponseHeaders
 from tests.kit import Memory
@@ -46,7 +47,7 @@ def test_report_only_lets_pass_and_says_so() -> None:
 
 
 def test_maintenance_says_when_to_come_again() -> None:
-    status, fields, body = own_answer(Closed(600.0))
+    status, fields, body = own_answer(Closed(Door(600.0)))
     assert status == b"HTTP/1.1 503 Service Unavailable"
     assert fields[b"retry-after"] == b"600"
     assert b'"code": "maintenance"' in body
@@ -59,5 +60,5 @@ def test_answers_of_services_and_errors_carry_the_fields() -> None:
     _, fields, _ = head_of(client.take())
     assert fields[b"x-content-type-options"] == b"nosniff"
     assert fields[b"referrer-policy"] == b"origin"
-    _, fields, _ = own_answer(stage, Closed(1.0))
+    _, fields, _ = own_answer(stage, Closed(Door(1.0)))
     assert fields[b"x-content-type-options"] == b"nosniff"

@@ -187,7 +187,7 @@ def test_a_page_of_another_site_changes_nothing(gateway: Gateway) -> None:
         ("/api/peers", {"service": "user", "peer": "x", "action": "kill"}, "action must be one of drain, restore."),
         ("/api/maintenance", {"on": 1}, "on must be true or false."),
         ("/api/maintenance", {"on": True, "for": "soon"}, "for must be a duration, such as 10m."),
-        ("/api/maintenance", {"on": True, "until": 1}, "'until' is not known; there are on, service, for."),
+        ("/api/maintenance", {"on": True, "until": 1}, "'until' is not known; there are on, service, route, for."),
         ("/api/log-level", {"level": "info", "namespace": "apigw.admin"}, "apigw.admin is always told."),
         ("/api/explain", {"url": "/x"}, "The URL must be like https://api.example.com/path."),
         ("/api/explain", {"url": "http://h/", "headers": [["a"]]}, "Each of headers is a list of a name and a value."),

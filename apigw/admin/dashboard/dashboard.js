@@ -499,7 +499,7 @@ async function views() {
   try {
     const [closed, limits] = await Promise.all([ask("/api/maintenance"), ask("/api/limits")]);
     $("#do-maintenance").setAttribute("aria-pressed", String(closed.on));
-    const names = Object.keys(closed.services), banner = $("#banner");
+    const names = [...Object.keys(closed.services), ...Object.keys(closed.routes)], banner = $("#banner");
     banner.hidden = !closed.on && !names.length;
     say(banner, closed.on ? "Closed for maintenance: all requests get 503." : `Closed for maintenance: ${names.join(", ")}.`);
     const list = [];

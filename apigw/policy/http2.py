@@ -223,3 +223,14 @@ def resets_in(frames: bytes) -> int:
         count += frames[at + 3] == RST_STREAM
         at += HEAD + int.from_bytes(frames[at : at + 3], "big")
     return count
+
+
+def without_resets(frames: bytes) -> bytes:
+    """Frames that are to be sent, but for those that reset streams."""
+    at, kept = 0, b""
+    while at < len(frames):
+        end = at + HEAD + int.from_bytes(frames[at : at + 3], "big")
+        if frames[at + 3] != RST_STREAM:
+            kept += frames[at:end]
+        at = end
+    return kept

@@ -426,6 +426,8 @@ class Channel(Protocol):
             self._deadline.set(inf)
             self._pump = Pump(self, self.transport, exchange, response, head, chunked)
             self._pump.start(body)
+            if self._site.draining and exchange.stream is not None:
+                exchange.stream.end(shutting_down())
 
     # -- answering: with another protocol ----------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ from apigw.messages import ClientAddress, Fields
 from apigw.policy.client_auth import ClientTls
 from apigw.policy.hpack import FieldEncoder
 from apigw.policy.http2 import (
+    DATA,
     ENHANCE_YOUR_CALM,
     FRAME_SIZE,
     GOAWAY,
@@ -42,9 +43,11 @@ from apigw.policy.http2 import (
     NO_ERROR,
     PING,
     REFUSED_STREAM,
+    SHARE,
     Excess,
     FrameGuard,
     resets_in,
+    without_resets,
 )
 from apigw.streams import shutting_down
 from apigw.web.channel import MIN_BODY_RATE
@@ -170,13 +173,14 @@ class Http2Connection(Protocol):
 
     def close_when_idle(self) -> None:
         """The gateway is about to stop: take no more requests, and end with the answers under way."""
-        if self._draining or self._ending or self._gone:
+        if self._ending or self._gone:
             return
-        self._draining = True
-        # Twice, for requests may be on their way (RFC 9113 section 6.8).
-        self._write(GoAwayFrame(0, last_stream_id=LAST_STREAM, error_code=NO_ERROR).serialize())
-        self._write(PingFrame(0, opaque_data=ANOTHER_ROUND).serialize())
-        self._drained_at = self.site.seconds() + DRAIN_ROUND
+        if not self._draining:
+            self._draining = True
+            # Twice, for requests may be on their way (RFC 9113 section 6.8).
+            self._write(GoAwayFrame(0, last_stream_id=LAST_STREAM, error_code=NO_ERROR).serialize())
+            self._write(PingFrame(0, opaque_data=ANOTHER_ROUND).serialize())
+            self._drained_at = self.site.seconds() + DRAIN_ROUND
         for stream in list(self._streams.values()):
             stream.end_soon(shutting_down())
         self._arm()
@@ -237,6 +241,10 @@ class Http2Connection(Protocol):
         events = machine.receive_data(frame)
         answers = machine.data_to_send()
         if answers:
+            if kind == DATA and int.from_bytes(frame[5:HEAD], "big") not in self._streams:
+                # It was on its way when its stream was reset, of which the client was told (RFC 9113 section 5.4.2).
+                answers = without_resets(answers)
+                self._guard.idle_frames.spend(self.site.seconds(), SHARE)
             for _ in range(resets_in(answers)):
                 self._guard.resets.spend(self.site.seconds())
             self._write(answers)

@@ -24,7 +24,7 @@ ENTRY = 32
 _CONNECTION = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
 """Fields of a connection, which HTTP/2 has none of (RFC 9113 section 8.2.2)."""
 
-_PSEUDO = frozenset((b":method", b":scheme", b":authority", b":path"))
+_PSEUDO = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))
 _SPECIAL = _CONNECTION | {b"te", b"host", b"content-length", b"expect", b"cookie"}
 _SCHEMES = (b"http", b"https")
 _visible = re.compile(rb"[!-~]+").fullmatch
@@ -119,6 +119,10 @@ def _line(pseudo: dict[bytes, bytes], host: bytes | None, limits: HeadLimits) ->
         raise BadMessage(400, "bad-method", "The method is missing, or not a token.")
     if len(method) > MAX_METHOD:
         raise BadMessage(501, "unknown-method", f"The method is longer than {MAX_METHOD} bytes.")
+    if b":protocol" in pseudo:
+        if method == b"CONNECT":
+            raise BadMessage(501, "extended-connect", "WebSocket and the like are to be asked for by HTTP/1.1.")
+        raise _bad("There is :protocol, and the method is not CONNECT (RFC 8441).")
     if method == b"CONNECT":
         if scheme is not None or path is not None or not authority:
             raise _bad("CONNECT has :authority, and neither :scheme nor :path.")

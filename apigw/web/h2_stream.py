@@ -13,12 +13,13 @@ from zope.interface import implementer
 
 from apigw.body import RequestBody
 from apigw.deadline import Deadline
-from apigw.errors import ClientDisconnected, ClientError, GatewayError, MalformedRequest, RequestTimeout
+from apigw.errors import ClientDisconnected, ClientError, GatewayError, MalformedRequest, RequestTimeout, StreamEnded
 from apigw.http1.errors import BadMessage
 from apigw.http1.fields import wire_lines
 from apigw.messages import Exchange, Fields, Request, Response
 from apigw.policy.fields import HOP_BY_HOP
 from apigw.policy.http2 import CANCEL, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR
+from apigw.streams import shutting_down
 from apigw.web.channel import MIN_BODY_RATE
 from apigw.web.h2_request import Head, read_trailers
 
@@ -224,6 +225,8 @@ class Http2Stream:
             if self._source_paused and self._source is not None:
                 # To begin with a body is to resume it, whatever was said while it was handed over.
                 self._source.pauseProducing()
+            if self._connection.site.draining:
+                self.end_soon(shutting_down())
 
     def upgrading(self) -> Http2Stream:
         """As :class:`~apigw.messages.Outlet` has it; nothing is upgraded in HTTP/2."""
@@ -334,7 +337,7 @@ class Http2Stream:
 
     # -- ending --------------------------------------------------------------------------------------------------------
 
-    def end_soon(self, why: Any) -> None:
+    def end_soon(self, why: StreamEnded) -> None:
         """The gateway is about to stop: what would go on is ended."""
         if self._exchange is not None and self._exchange.stream is not None:
             self._exchange.stream.end(why)

@@ -167,6 +167,15 @@ def test_a_drain_ends_streams_so_that_readers_come_again() -> None:
     assert client.closed == "lost"
 
 
+def test_a_stream_that_begins_during_a_drain_ends_at_once() -> None:
+    memory = Events()
+    client, service = begin(memory, GET)
+    memory.site.drain(30.0)
+    service.feed(CHUNKED)
+    assert b"event: shutting-down\n" in client.take()
+    assert client.closed == "lost"
+
+
 def test_revocation() -> None:
     memory = Events(None, 1000.0)
     client, _ = memory.open()

@@ -25,6 +25,7 @@ from apigw.policy.http2 import (
     FrameGuard,
     Http2Limits,
     resets_in,
+    without_resets,
 )
 
 LIMITS = Http2Limits(
@@ -164,3 +165,4 @@ def test_what_is_awaited():
 def test_resets_among_frames():
     data = frame(PING, bytes(8)) + frame(RST_STREAM, bytes(4)) + frame(SETTINGS) + frame(RST_STREAM, bytes(4))
     assert (resets_in(data), resets_in(b"")) == (2, 0)
+    assert without_resets(data) == frame(PING, bytes(8)) + frame(SETTINGS)

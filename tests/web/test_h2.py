@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from hyperframe.frame import DataFrame, GoAwayFrame, PingFrame, SettingsFrame, WindowUpdateFrame
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame, PingFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +23,7 @@ SETTINGS = ChannelSettings(
     header_timeout=1.0, body_idle_timeout=2.0, keepalive_timeout=3.0, write_idle_timeout=4.0, http2=Http2Limits()
 )
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -53,12 +54,13 @@ class Talk:
         self.clock = self.memory.clock
         self.pipe = Pipe(Http2Connection(self.memory.site))
         self.wire = Http2Wire(PipeWire(self.pipe), window)  # type: ignore[arg-type]
+        self.frames: list[Frame] = []
 
     def read(self) -> Http2Wire:
         """All that has come."""
         try:
             while True:
-                self.wire.read()
+                self.frames.append(self.wire.read())
         except Cut:
             return self.wire
 
@@ -202,6 +204,32 @@ def test_trailers_that_say_where_a_message_ends():
     talk.wire.trailers(number, [(b"content-length", b"1")])
     answer = talk.read().answers[number]
     assert (answer.status, answer.ended, service.closed) == (400, True, "aborted")
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_what_was_on_its_way_when_an_upload_was_refused_is_passed_over(size):
+    talk = Talk()
+    frame = talk.wire.head([*pseudo(method=b"POST"), (b"connection", b"close")], False)
+    talk.wire.send(frame)
+    for _ in range(655):
+        talk.wire.send(data(frame.stream_id, size))
+    answer = talk.read().answers[frame.stream_id]
+    assert (answer.status, answer.reset) == (400, 1)
+    assert talk.wire.goaways == []
+    assert sum(isinstance(frame, RstStreamFrame) for frame in talk.frames) == 1
+    number, service = talk.ask()
+    service.take()
+    service.feed(OK)
+    assert talk.read().answers[number].body == b"ok"
+
+
+def test_data_for_what_is_over_comes_to_an_end():
+    talk = Talk()
+    frame = talk.wire.head([*pseudo(method=b"POST"), (b"connection", b"close")], False)
+    talk.wire.send(frame)
+    for _ in range(20):
+        talk.wire.send(*[data(frame.stream_id, 1000)] * 1000)
+    assert talk.read().goaways[-1].additional_data == b"idle-frames"
 
 
 def test_what_is_malformed_is_answered_and_reset_and_logged():
@@ -433,18 +461,58 @@ def test_a_drain_that_takes_too_long_cuts():
 
 
 def test_streams_of_events_are_told_to_end():
-    memory = Memory(settings=SETTINGS)
-    streams = Streams(memory.clock, memory.clock.seconds)
-    memory.route.up = (EventStreams(streams, memory.clock, memory.clock.seconds).response, *memory.route.up)
-    talk = Talk(memory)
+    talk = Talk(event_streams(Memory(settings=SETTINGS)))
     number, service = talk.ask()
-    service.feed(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-    memory.site.drain(30.0)
+    service.feed(EVENTS)
+    talk.memory.site.drain(30.0)
     answer = talk.read().answers[number]
     assert answer.body.startswith(b"event: shutting-down\n")
     assert answer.ended
     talk.clock.advance(DRAIN_ROUND)
     assert talk.pipe.closed == "lost"
+
+
+def event_streams(memory: Memory) -> Memory:
+    """Let answers be streams of events."""
+    streams = Streams(memory.clock, memory.clock.seconds)
+    memory.route.up = (EventStreams(streams, memory.clock, memory.clock.seconds).response, *memory.route.up)
+    return memory
+
+
+def test_a_stream_of_events_that_begins_during_a_drain_ends_at_once():
+    talk = Talk(event_streams(Memory(settings=SETTINGS)))
+    number, service = talk.ask()
+    talk.memory.site.drain(30.0)
+    service.feed(EVENTS)
+    answer = talk.read().answers[number]
+    assert answer.body.startswith(b"event: shutting-down\n")
+    assert answer.ended
+    talk.clock.advance(DRAIN_ROUND)
+    assert talk.pipe.closed == "lost"
+
+
+def test_a_stream_of_events_ends_at_a_drain_for_a_client_that_has_said_goodbye():
+    talk = Talk(event_streams(Memory(settings=SETTINGS)))
+    number, service = talk.ask()
+    service.feed(EVENTS)
+    talk.wire.send(GoAwayFrame(0, last_stream_id=0))
+    talk.memory.site.drain(30.0)
+    answer = talk.read().answers[number]
+    assert answer.body.startswith(b"event: shutting-down\n")
+    assert answer.ended
+    assert talk.pipe.closed == "lost"
+
+
+def test_a_stream_of_events_that_is_not_read_holds_a_drain_up_to_its_deadline():
+    talk = Talk(event_streams(Memory(settings=SETTINGS)), window=0)
+    _, service = talk.ask()
+    service.feed(EVENTS + b"9\r\ndata: 1\n\n\r\n")
+    drained: list[None] = []
+    talk.memory.site.drain(3.0).addCallback(drained.append)
+    talk.clock.advance(2.9)
+    assert (talk.pipe.closed, drained) == ("", [])
+    talk.clock.advance(0.1)
+    assert (talk.pipe.closed, drained, service.closed) == ("aborted", [None], "aborted")
 
 
 def test_a_client_that_says_goodbye_may_open_no_more():

@@ -49,6 +49,11 @@ def test_other_targets():
     assert (head.target, head.authority) == (b"a:80", b"a:80")
 
 
+def test_another_protocol_on_a_stream_is_declined():
+    told = having((b":protocol", b"websocket"), method=b"CONNECT")
+    assert refused(told) == (501, "extended-connect")
+
+
 def test_a_length_and_an_expectation():
     head = read_head(having((b"content-length", b"12"), (b"expect", b"100-Continue"), method=b"POST"), LIMITS)
     assert (head.content_length, head.expects) == (12, True)

@@ -19,7 +19,7 @@ from apigw.body import RequestBody
 from apigw.http1.fields import wire_lines
 
 if TYPE_CHECKING:
-    from apigw.errors import GatewayError
+    from apigw.errors import GatewayError, StreamEnded
     from apigw.pipeline import Route
     from apigw.policy.client_auth import ClientTls
     from apigw.policy.gcra import Spend, Standing
@@ -239,6 +239,22 @@ class Timeouts:
     total: float = 30.0
 
 
+class Screen(Protocol):
+    """
+    Looks at what a client sends in a tunnel.
+
+    :ivar ended: why it is to be ended, None while it may go on.
+    """
+
+    ended: StreamEnded | None
+
+    def __call__(self, data: bytes) -> bytes:
+        """
+        :param data: as it came.
+        :return: what may go on now: whole frames.
+        """
+
+
 @frozen
 class Upgrade:
     """
@@ -248,12 +264,14 @@ class Upgrade:
     :ivar idle: seconds without a byte in either direction, after which the tunnel is closed.
     :ivar total: seconds that it may last.
     :ivar streams: knows the tunnel while it is open.
+    :ivar screen: what the client sends goes through it, frame by frame of WebSocket; None for all as it comes.
     """
 
     offered: tuple[bytes, ...]
     idle: float
     total: float
     streams: Streams
+    screen: Screen | None = None
 
 
 NO_TIMEOUTS = Timeouts(inf, inf, inf)

@@ -194,8 +194,8 @@ class GraphqlSection:
         default=(),
         unset="none",
         example="websocket",
-        help="For subscriptions, as of a route. The firewall doesn't look into tunnels: the service has to limit what"
-        " is asked for there.",
+        help="For subscriptions, as of a route. The firewall reads each message of a client, by `graphql-transport-ws`"
+        " or `graphql-ws`.",
     )
     tunnel: RouteTunnel = group(RouteTunnel)
     events: RouteEvents = group(RouteEvents)
@@ -251,6 +251,8 @@ class GraphqlSection:
             yield "max_batch", "is of no use without batching = yes, add that"
         if self.reads and self.multipart:
             yield "multipart", "would pass by the firewall, take it away or write firewall = no"
+        if self.reads and set(self.upgrade) - {"websocket"}:
+            yield "upgrade", "can't be read by the firewall, write websocket alone or firewall = no"
         if self.auth == "none":
             for key in ("introspection", "roles"):
                 value = getattr(self, key)

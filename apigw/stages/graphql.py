@@ -8,16 +8,19 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
+from attrs import evolve
+
 from apigw.body import RequestBody
-from apigw.errors import GraphqlRefused
-from apigw.messages import Exchange, Response, field_values
+from apigw.errors import GraphqlRefused, StreamEnded
+from apigw.messages import Exchange, Response, Upgrade, field_values
 from apigw.pipeline import Explained, Stage
 from apigw.policy.bearer import challenge
 from apigw.policy.gcra import Spend, Verdict
 from apigw.policy.graphql.answers import JSON, errors, media_type
-from apigw.policy.graphql.asked import Asked, check_bare, malformed, read_body, read_query
+from apigw.policy.graphql.asked import Asked, check_bare, malformed, read_body, read_message, read_query
 from apigw.policy.graphql.refused import Refused
 from apigw.policy.graphql.rules import Firewall, Judged
+from apigw.policy.graphql.socket import ClientMessages
 from apigw.stages.kept_body import keep_request
 from apigw.stages.limits import Allowance, Exempt, Limits, QuotaStore
 
@@ -48,8 +51,6 @@ class GraphqlFirewall(Stage):
 
     def request(self, exchange: Exchange) -> Awaitable[None] | None:
         """
-        What goes on in a tunnel isn't looked at.
-
         :raises GraphqlRefused: it asks for what it may not.
         """
         request = exchange.request
@@ -66,6 +67,8 @@ class GraphqlFirewall(Stage):
             if exchange.upgrade is not None or method == b"OPTIONS":
                 # A service could answer it as any GET.
                 check_bare(request.query)
+                if exchange.upgrade is not None:
+                    self._screen(exchange, exchange.upgrade)
                 return None
             asked = read_query(request.query)
             judged = self._judge(exchange, asked, True)
@@ -85,6 +88,12 @@ class GraphqlFirewall(Stage):
         if any(query is not None for query in judged.queries):
             self._put_in(exchange, asked, judged.queries)
 
+    def _screen(self, exchange: Exchange, upgrade: Upgrade) -> None:
+        """Have each message looked at; so nothing may be compressed."""
+        request = exchange.request
+        request.replace_fields([one for one in request.fields if one[0].lower() != b"sec-websocket-extensions"])
+        exchange.upgrade = evolve(upgrade, screen=Screened(self._firewall, exchange, self._cap))
+
     def _judge(self, exchange: Exchange, asked: Asked | list[Asked], reads: bool) -> Judged:
         judged = exchange.graphql = self._firewall.judge(asked, _roles(exchange), reads)
         return judged
@@ -103,6 +112,42 @@ class GraphqlFirewall(Stage):
         request.body = RequestBody.whole(data, body.trailers, body.keep)
         request.replace_fields([field for field in request.fields if field[0].lower() not in _OF_BYTES])
 
+
+class Screened:
+    """
+    What a client asks for in a tunnel, by the same rules.
+
+    :param cap: bytes of a message.
+
+    :ivar ended: see :class:`~apigw.messages.Screen`.
+    """
+
+    def __init__(self, firewall: Firewall, exchange: Exchange, cap: int) -> None:
+        self.ended: StreamEnded | None = None
+        self._firewall = firewall
+        self._roles = _roles(exchange)
+        self._messages = ClientMessages(self._look, cap)
+
+    def __call__(self, data: bytes) -> bytes:
+        out = self._messages(data)
+        refused = self._messages.refused
+        if refused is not None and self.ended is None:
+            code = _FORBIDDEN if refused.status in (401, 403) else _BAD_REQUEST
+            reason = str(refused).encode("ascii", "replace").decode("ascii")
+            self.ended = StreamEnded(f"graphql-{refused.rule}", reason, code)
+        return out
+
+    def _look(self, data: bytes) -> None:
+        asked = read_message(data)
+        if asked is None:
+            return
+        judged = self._firewall.judge(asked, self._roles)
+        if judged.queries[0] is not None:
+            raise Refused("persisted", "Over WebSocket a document is sent as it is, not by its name.")
+
+
+_BAD_REQUEST, _FORBIDDEN = 4400, 4403
+"""Source: enisdenjo/graphql-ws, PROTOCOL.md and CloseCode."""
 
 _OF_BYTES = (b"content-length", b"content-md5", b"digest", b"content-digest")
 

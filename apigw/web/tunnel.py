@@ -81,6 +81,7 @@ class Tunnel:
         self._client_closed = False
         self._service_closed = False
         self._from_client = self._from_service = None
+        self._screen = upgrade.screen
         if self.protocol == PROTOCOL:
             self._from_client, self._from_service = Frames(), Frames()
 
@@ -108,6 +109,17 @@ class Tunnel:
         """Bytes for the service."""
         if self._stopped:
             return
+        screen = self._screen
+        if screen is not None:
+            data = screen(data)
+            if data:
+                self._client_said(data)
+            if screen.ended is not None:
+                self.end(screen.ended)
+        else:
+            self._client_said(data)
+
+    def _client_said(self, data: bytes) -> None:
         frames = self._from_client
         if frames is None:
             self._pass_on(data)

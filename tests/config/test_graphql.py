@@ -113,3 +113,9 @@ def test_a_word_that_persisted_does_not_know() -> None:
     assert errors("persisted = on") == ["persisted: 'on' is not off, apq or only:FILE"]
     [error] = errors("persisted = only:/nonexistent")
     assert "/nonexistent" in error
+
+
+def test_the_firewall_reads_websocket_alone() -> None:
+    assert load("max_depth = 3\nupgrade = websocket").graphql.upgrade == ("websocket",)
+    [error] = errors("max_depth = 3\nupgrade = websocket, chat")
+    assert error.startswith("upgrade: can't be read by the firewall")

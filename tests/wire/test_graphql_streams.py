@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from graphql import ExecutionResult, build_schema, parse, subscribe
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as open_socket
 from websockets.sync.server import ServerConnection, serve
@@ -61,21 +61,24 @@ class Subscriptions:
     A service of the protocol graphql-transport-ws.
 
     Source: enisdenjo/graphql-ws, PROTOCOL.md.
+
+    :ivar heard: messages in order.
     """
 
     def __init__(self) -> None:
+        self.heard: list[dict[str, Any]] = []
         self._server = serve(self._talk, "127.0.0.1", 0, subprotocols=[PROTOCOL])
         self.port: int = self._server.socket.getsockname()[1]
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
-    @staticmethod
-    def _talk(socket: ServerConnection) -> None:
-        assert json.loads(socket.recv())["type"] == "connection_init"
-        socket.send('{"type": "connection_ack"}')
+    def _talk(self, socket: ServerConnection) -> None:
         for text in socket:
             message = json.loads(text)
-            if message["type"] == "subscribe":
+            self.heard.append(message)
+            if message["type"] == "connection_init":
+                socket.send('{"type": "connection_ack"}')
+            elif message["type"] == "subscribe":
                 for result in asyncio.run(_results(message["payload"])):
                     socket.send(json.dumps({"id": message["id"], "type": "next", "payload": result}))
                 socket.send(json.dumps({"id": message["id"], "type": "complete"}))
@@ -116,6 +119,39 @@ def test_subscriptions_over_websocket(there: Subscriptions, tmp_path: Path, more
         tunnel = next(line for line in gateway.logged if line["status"] == 101)
         assert tunnel["route"] == "graphql"
         assert tunnel["bytes_out"] > 0
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "error"),
+    [
+        ("subscription { ticks(to: 1) { a { b { c } } } }", 4400, "graphql-depth"),
+        ("{ __schema { types { name } } }", 4400, "graphql-introspection"),
+        ("subscription { secret }", 4403, "graphql-forbidden"),
+    ],
+)
+def test_what_is_asked_for_in_a_tunnel_is_read(
+    there: Subscriptions, tmp_path: Path, query: str, code: int, error: str
+) -> None:
+    config = INI.format(port=there.port, more="upgrade = websocket\nmax_depth = 3\nroles = *.secret: admin")
+    with Gateway(tmp_path, config, environ=ENVIRON) as gateway:
+        with opened(gateway.port) as socket:
+            assert socket.response is not None
+            assert "Sec-WebSocket-Extensions" not in socket.response.headers
+            socket.send(['{"type": ', '"connection_init"}'])
+            assert json.loads(socket.recv()) == {"type": "connection_ack"}
+            assert socket.ping().wait(10)
+            allowed = {"id": "1", "type": "subscribe", "payload": {"query": "subscription { ticks(to: 1) }"}}
+            socket.send(json.dumps({**allowed, "more": "x" * 100_000}))
+            assert json.loads(socket.recv())["payload"] == {"data": {"ticks": 0}}
+            assert json.loads(socket.recv())["type"] == "complete"
+            socket.send(json.dumps({"id": "2", "type": "subscribe", "payload": {"query": query}}))
+            with pytest.raises(ConnectionClosed) as caught:
+                socket.recv()
+            assert caught.value.rcvd is not None
+            assert caught.value.rcvd.code == code
+        gateway.wait(lambda: gateway.logged)
+        assert gateway.logged[0]["error"] == error
+    assert [message["type"] for message in there.heard] == ["connection_init", "subscribe"]
 
 
 @pytest.mark.parametrize(("more", "status"), [("", 426), ("firewall = yes", 400)])

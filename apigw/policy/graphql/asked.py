@@ -86,6 +86,34 @@ def read_query(query: bytes) -> Asked:
     return _asked(given)
 
 
+def read_message(data: bytes) -> Asked | None:
+    """
+    A message of a client over WebSocket, by graphql-transport-ws or the graphql-ws before it.
+
+    :return: None for one that asks for nothing.
+    :raises Refused: as :func:`read_body`.
+    """
+    value = _json(data, "The message")
+    if not isinstance(value, dict):
+        raise malformed("The message is not a JSON object.")
+    for name in value:
+        if name not in _MEMBERS and name.strip().casefold() in _MEMBERS:
+            raise malformed("A name of the message is written in another way.")
+    kind = value.get("type")
+    if kind in _ASKING:
+        return _asked(value.get("payload"))
+    if kind not in _SAYING:
+        raise malformed("The message is of no type that is known.")
+    return None
+
+
+_MEMBERS = ("type", "id", "payload")
+
+_ASKING = ("subscribe", "start")
+
+_SAYING = ("connection_init", "ping", "pong", "complete", "stop", "connection_terminate")
+
+
 def check_bare(query: bytes) -> None:
     """
     :raises Refused: the query of a target says something of an operation.

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import define
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
@@ -202,6 +202,18 @@ class Doors:
         for door in self.all:
             self._watch(door)
             self._tell(door)
+
+    def hold(self) -> None:
+        """Let clients wait; operators are let in."""
+        for door in self.all:
+            if door.header != ADMIN:
+                cast(Any, door.port).stopReading()
+
+    def let_in(self) -> None:
+        """The end of :meth:`hold`."""
+        for door in self.all:
+            if door.header != ADMIN:
+                cast(Any, door.port).startReading()
 
     def _watch(self, door: Door) -> None:
         if door.certificates is not None:

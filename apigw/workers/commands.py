@@ -9,7 +9,11 @@ MAX_REASON = 20_000
 
 
 class Ready(amp.Command):
-    """From a worker: it accepts connections."""
+    """From a worker: it listens, and answers operators."""
+
+
+class Accept(amp.Command):
+    """Let clients in; it knows all that the others do."""
 
 
 class Verdict(amp.Command):

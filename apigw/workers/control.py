@@ -20,6 +20,8 @@ from apigw.workers.passing import text_of
 class Worked(Protocol):
     """What a supervisor may tell a gateway to do."""
 
+    def accept(self) -> None: ...
+
     def check(self) -> None: ...
 
     def told(self, service: str, peer: str, healthy: bool, reason: str) -> None: ...
@@ -58,6 +60,11 @@ class Control(amp.AMP):
         """The supervisor is no more: nobody would replace this process, nor stop it."""
         super().connectionLost(reason)
         self._gateway.lost()
+
+    @commands.Accept.responder
+    def _accept(self) -> dict[str, Any]:
+        self._gateway.accept()
+        return {}
 
     @commands.Check.responder
     def _check(self) -> dict[str, Any]:

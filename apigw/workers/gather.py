@@ -108,8 +108,12 @@ class Gather:
         return [json.loads(one.body) for one in told if one.status == 200]
 
     async def repeat(self, worker: WorkerProcess) -> None:
-        """Have a new worker do what operators have had the others do."""
-        for request in self._done:
+        """
+        Have a new worker do what operators have had the others do.
+
+        :raises Exception: of whatever kind; it doesn't answer.
+        """
+        for request in list(self._done):
             told = await self._one(worker, *request)
             if told.status >= 400:
                 self._log.warn(

@@ -59,7 +59,7 @@ class WorkerProcess(ProcessProtocol):
     :param number: from 0.
     :param admin: path of the socket on which it answers.
 
-    :ivar is_ready: it accepts connections.
+    :ivar is_ready: it answers operators. :ivar accepts: and clients.
     :ivar checks: it checks the peers for all.
     :ivar stopping: it was told to end.
     :ivar began: monotonic seconds.
@@ -71,6 +71,7 @@ class WorkerProcess(ProcessProtocol):
         self.number = number
         self.admin = admin
         self.is_ready = False
+        self.accepts = False
         self.checks = False
         self.stopping = False
         self.began = monotonic()

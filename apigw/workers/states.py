@@ -37,7 +37,7 @@ class Workers(Collector):
                 {
                     "name": str(number),
                     "pid": worker.pid,
-                    "ready": worker.is_ready,
+                    "ready": worker.accepts,
                     "checks": worker.checks,
                     "uptime_seconds": round(now - worker.began, 3),
                 }

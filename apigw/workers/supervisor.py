@@ -197,6 +197,9 @@ class Supervisor(MultiService):
     def ready_workers(self) -> list[WorkerProcess]:
         return [worker for worker in self._slots.values() if worker.is_ready]
 
+    def _accepting(self) -> int:
+        return sum(worker.accepts for worker in self.ready_workers())
+
     def _start(self, number: int) -> None:
         self._waiting.pop(number, None)
         self._started += 1
@@ -221,16 +224,27 @@ class Supervisor(MultiService):
             worker.signal(signal.SIGKILL)
 
     def ready(self, worker: WorkerProcess) -> None:
-        """It accepts connections."""
+        """It could accept connections."""
         worker.is_ready = self._ever_ready = True
-        self._log.info("worker {number} is ready, process {pid}", number=worker.number, pid=worker.pid)
         for (service, peer), (healthy, reason) in self._verdicts.items():
             self._tell(worker, service, peer, healthy, reason)
-        if self._admin.gather is not None:
-            _asked(Deferred.fromCoroutine(self._admin.gather.repeat(worker)))
+        _asked(Deferred.fromCoroutine(self._let_in(worker)))
+
+    async def _let_in(self, worker: WorkerProcess) -> None:
+        """Have it do what operators have had the others do, and only then accept connections."""
+        try:
+            if self._admin.gather is not None:
+                await self._admin.gather.repeat(worker)
+            await worker.link.callRemote(commands.Accept)
+        except Exception as error:
+            self._log.error("worker {number} can't be told what holds: {error}", number=worker.number, error=error)
+            worker.signal(signal.SIGKILL)
+            return
+        worker.accepts = True
+        self._log.info("worker {number} is ready, process {pid}", number=worker.number, pid=worker.pid)
         if self._checker is None:
             self._choose_checker()
-        if not self.all_ready.called and len(self.ready_workers()) >= self._config.gateway.workers:
+        if not self.all_ready.called and self._accepting() >= self._config.gateway.workers:
             self.all_ready.callback(None)
             self._notify.ready(self._status())
         self._tell_manager()
@@ -240,7 +254,7 @@ class Supervisor(MultiService):
             self._notify.status(self._status())
 
     def _status(self) -> str:
-        return f"{len(self.ready_workers())} of {self._config.gateway.workers} workers accept connections"
+        return f"{self._accepting()} of {self._config.gateway.workers} workers accept connections"
 
     def _choose_checker(self) -> None:
         """The peers are checked once for all workers."""

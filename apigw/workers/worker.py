@@ -44,6 +44,7 @@ class Worker(Gateway):
         super().__init__(self._private(config), reactor, source, sockets)
         share.connections = self._doors.connections
         share()
+        self._doors.hold()
         os.close(start.text)
         os.close(start.shares)
         self._control = Control(self)
@@ -88,6 +89,10 @@ class Worker(Gateway):
     def check(self) -> None:
         """Check the peers, for all workers."""
         self._builder.start_checks()
+
+    def accept(self) -> None:
+        """It knows all that the other workers know."""
+        self._doors.let_in()
 
     def told(self, service: str, peer: str, healthy: bool, reason: str) -> None:
         self._builder.told(service, peer, healthy, reason)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, time
@@ -128,3 +130,20 @@ def test_redis_may_go_and_come_back_empty(tmp_path: Path, server: RedisServer, s
             assert [status(third, bearer) for bearer in (one, two, three)] == [200, 401, 200]
         for gateway in (first, second):
             gateway.output[:] = [line for line in gateway.output if "left alone" not in line]
+
+
+def test_a_new_worker_lets_in_nobody_who_is_shut_out(tmp_path: Path, service: Scripted) -> None:
+    ini = INI.format(port=service.port, workers=2)
+    ini = ini[: ini.index("[limits]")] + ini[ini.index("[service:a]") :]
+    one = token("one")
+    with Gateway(tmp_path, ini, environ={"JWT_SECRET": SECRET}, listeners=2) as gateway:
+        gateway.wait(lambda: sum(" is ready" in line for line in gateway.output) == 2)
+        assert admin(gateway, "POST", "/api/revocations", {"jti": "one", "for": "1h"})[0] == 201
+        for dies in range(3):
+            workers = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()
+            for process in workers:
+                os.kill(int(process), signal.SIGKILL)
+            # The first to accept may be asked before it could be told: connections wait until one does.
+            assert [status(gateway, one) for _ in range(4)] == [401] * 4
+            until(lambda dies=dies: sum(" is ready" in line for line in gateway.output) == 2 * dies + 4)
+        gateway.output[:] = [line for line in gateway.output if "has ended after" not in line]

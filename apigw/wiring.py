@@ -752,7 +752,7 @@ class Wiring:
         fixed = [one for one in (*request.set, *request.add) if not one.value.variables]
         added = [*more] + [(one.name.encode("ascii"), one.value.parts[0].encode()) for one in fixed]
         whole = route.response.body.changes
-        if whole:
+        if whole and (b"Accept-Encoding", b"identity") not in added:
             added.append((b"Accept-Encoding", b"identity"))
         return _changes(request, (*less, *(OF_THE_SERVICE if whole else ())), added) or None
 

@@ -55,6 +55,9 @@ FOR_PARTS: Sequence[Field] = ((b"Accept", b"application/json"), (b"Accept-Encodi
 PASSED_ON = (403, 404, 410)
 """Statuses of a part that say something of the whole."""
 
+SLACK = 0.05
+"""Seconds: a head that comes too late is the service's failure, for its breaker; that is to be noticed first."""
+
 Attempted = Callable[[str, Sequence[Attempt]], object]
 """Gets the name of a service, and the attempts to get an answer of it, once they are over."""
 
@@ -168,7 +171,7 @@ class Aggregate:
         own = copied(exchange, b"GET")
         seconds = part.seconds if exchange.budget is None else min(part.seconds, exchange.budget)
         asked = Deferred.fromCoroutine(self._ask(part, own))
-        asked.addTimeout(max(0.0, seconds), self._clock)
+        asked.addTimeout(max(0.0, seconds) + SLACK, self._clock)
         return asked.addBoth(self._over, part, own)
 
     async def _ask(self, part: Part, exchange: Exchange) -> Told | Missed:

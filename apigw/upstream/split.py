@@ -45,7 +45,7 @@ class Split:
     says what is wrong.
 
     :param key: of which the same draws the same; None for each request by itself. So it is too where a request has no
-        key.
+        key, or an empty one.
     :param seconds: monotonic.
     """
 
@@ -89,7 +89,7 @@ class Split:
     def _drawn(self, exchange: Exchange, turn: Callable[[Callable[[int], object]], int | None]) -> int:
         targets, now = self._targets, self._seconds()
         key = None if self._key is None else self._key(exchange)
-        draw = turn if key is None else lambda usable: self._draw.of(key, usable)
+        draw = turn if not key else lambda usable: self._draw.of(key, usable)
         client = exchange.client_ip
         found = draw(lambda index: targets[index].admits(client) and targets[index].upstream.askable(now))
         if found is None:

@@ -244,6 +244,11 @@ def test_parts_are_retried_and_their_breakers_open(gateway: Gateway, music: tupl
     assert (attempts["user", "2xx"], attempts["music", "5xx"]) == (2, 2)
 
 
+def test_a_slow_service_is_given_a_rest(gateway: Gateway) -> None:
+    errors = [value(fetch(gateway.port, "/home/1?slow"))["errors"][0]["code"] for _ in range(3)]
+    assert errors == ["upstream-total-timeout", "upstream-total-timeout", "circuit-open"]
+
+
 def test_a_whole_answer_is_kept_and_changed_as_any_other(gateway: Gateway, user: Scripted) -> None:
     answers = [fetch(gateway.port, "/kept") for _ in range(2)]
     assert len(user.asked) == 1

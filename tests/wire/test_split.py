@@ -113,6 +113,12 @@ def test_a_key_stays_with_its_service_and_comes_back_to_it(
     assert {user: fetch(gateway.port, "/kept", X_User=user).body for user in users} == first
 
 
+def test_without_a_key_services_take_turns(gateway: Gateway) -> None:
+    for fields in ({}, {"X_User": ""}):
+        answers = Counter(fetch(gateway.port, "/kept", **fields).body for _ in range(6))
+        assert answers == {b"old": 3, b"new": 3}
+
+
 def test_a_service_in_maintenance_is_left_out(gateway: Gateway) -> None:
     assert {fetch(gateway.port, "/shut").body for _ in range(5)} == {b"old"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -10,14 +9,14 @@ from twisted.internet.interfaces import IReactorTime
 
 from apigw.config.graphql import GraphqlSection
 from apigw.edge import Edge
-from apigw.messages import Exchange
 from apigw.pipeline import Stage
-from apigw.policy.graphql.rules import Firewall, Judged
+from apigw.policy.graphql.rules import Firewall
 from apigw.reload import CannotStart
 from apigw.stages.body_limit import BodyLimit
 from apigw.stages.events import EventStreams
-from apigw.stages.graphql import GraphqlCounts, GraphqlErrors, GraphqlFirewall, NoMultipart
+from apigw.stages.graphql import GraphqlEnds, GraphqlErrors, GraphqlFirewall, NoMultipart
 from apigw.streams import Streams
+from apigw.telemetry.graphql import GraphqlMetrics
 
 if TYPE_CHECKING:
     from apigw.policy.graphql.rules import Rules
@@ -43,13 +42,13 @@ def graphql_stages(
     streams: Streams,
     let_in: list[Stage],
     firewall: Firewall | None,
-    ended: Callable[[Exchange, Judged], object] | None,
+    metrics: GraphqlMetrics | None,
     cap: int,
     reactor: IReactorTime,
 ) -> list[Stage]:
     """
     :param let_in: what finds out who asks.
-    :param ended: counts operations. :param cap: of bodies, 0 for none.
+    :param cap: of bodies, 0 for none.
     """
     before, after = edge.graphql(section)
     by_cost = section.cost_unit is not None
@@ -58,9 +57,9 @@ def graphql_stages(
     if cap:
         stages.append(BodyLimit(cap))
     if firewall is not None:
-        stages.append(GraphqlFirewall(firewall, section.max_body))
-        if ended is not None:
-            stages.append(GraphqlCounts(ended))
+        stages.append(GraphqlFirewall(firewall, section.max_body, None if metrics is None else metrics.asked))
+        if metrics is not None:
+            stages.append(GraphqlEnds(metrics.ended))
     if by_cost:
         stages += after
     return [*stages, EventStreams(streams, reactor, monotonic, section.events.heartbeat), GraphqlErrors()]

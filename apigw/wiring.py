@@ -616,10 +616,10 @@ class Wiring:
     def _graphql_route(self, section: GraphqlSection, service: str, every: list[Stage]) -> Route:
         rules = rules_of(section)
         firewall = self._part("graphql", rules, lambda: None if rules is None else Firewall(rules), _nothing, _nothing)
-        ended = None if self._metrics is None else self._metrics.graphql.ended
+        metrics = None if self._metrics is None else self._metrics.graphql
         let_in = self._let_in(section.auth)
         cap = self._config.gateway.max_body
-        stages = graphql_stages(section, self._edge, self._streams, let_in, firewall, ended, cap, self._reactor)
+        stages = graphql_stages(section, self._edge, self._streams, let_in, firewall, metrics, cap, self._reactor)
         rewrite = Rewrite(section.path)
         there = self._config.service(service)
         across: Across = self._forwarder(there, rewrite)

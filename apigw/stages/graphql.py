@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -11,7 +12,7 @@ from urllib.parse import urlencode
 from attrs import evolve
 
 from apigw.body import RequestBody
-from apigw.errors import GraphqlRefused, StreamEnded
+from apigw.errors import GraphqlRefused, RateLimited, StreamEnded
 from apigw.messages import Exchange, Response, Upgrade, field_values
 from apigw.pipeline import Explained, Stage
 from apigw.policy.bearer import challenge
@@ -23,6 +24,7 @@ from apigw.policy.graphql.rules import Firewall, Judged
 from apigw.policy.graphql.socket import ClientMessages
 from apigw.stages.kept_body import keep_request
 from apigw.stages.limits import Allowance, Exempt, Limits, QuotaStore
+from apigw.task import Task
 
 _IDS = ("id", "documentId", "doc_id")
 
@@ -32,11 +34,13 @@ class GraphqlFirewall(Stage):
     Stands behind what finds out who asks.
 
     :param cap: bytes of a body.
+    :param asked: takes note of each operation that is let through.
     """
 
-    def __init__(self, firewall: Firewall, cap: int) -> None:
+    def __init__(self, firewall: Firewall, cap: int, asked: Callable[[Judged], object] | None = None) -> None:
         self._firewall = firewall
         self._cap = cap
+        self._asked = asked
 
     def explain(self, exchange: Exchange) -> Explained | None:
         """A request without its body says nothing."""
@@ -92,10 +96,12 @@ class GraphqlFirewall(Stage):
         """Have each message looked at; so nothing may be compressed."""
         request = exchange.request
         request.replace_fields([one for one in request.fields if one[0].lower() != b"sec-websocket-extensions"])
-        exchange.upgrade = evolve(upgrade, screen=Screened(self._firewall, exchange, self._cap))
+        exchange.upgrade = evolve(upgrade, screen=Screened(self._firewall, exchange, self._cap, self._asked))
 
     def _judge(self, exchange: Exchange, asked: Asked | list[Asked], reads: bool) -> Judged:
         judged = exchange.graphql = self._firewall.judge(asked, _roles(exchange), reads)
+        if self._asked is not None:
+            self._asked(judged)
         return judged
 
     @staticmethod
@@ -117,13 +123,18 @@ class Screened:
     """
     What a client asks for in a tunnel, by the same rules.
 
-    :param cap: bytes of a message.
+    :param cap: bytes of a message. :param asked: as of :class:`GraphqlFirewall`.
 
     :ivar ended: see :class:`~apigw.messages.Screen`.
+    :ivar spend: has what is asked for counted; says, at once or later, whether that was too much.
     """
 
-    def __init__(self, firewall: Firewall, exchange: Exchange, cap: int) -> None:
+    def __init__(
+        self, firewall: Firewall, exchange: Exchange, cap: int, asked: Callable[[Judged], object] | None = None
+    ) -> None:
         self.ended: StreamEnded | None = None
+        self.spend: Callable[[Judged], RateLimited | Awaitable[RateLimited | None] | None] | None = None
+        self._asked = asked
         self._firewall = firewall
         self._roles = _roles(exchange)
         self._messages = ClientMessages(self._look, cap)
@@ -144,9 +155,28 @@ class Screened:
         judged = self._firewall.judge(asked, self._roles)
         if judged.queries[0] is not None:
             raise Refused("persisted", "Over WebSocket a document is sent as it is, not by its name.")
+        if self._asked is not None:
+            self._asked(judged)
+        if self.spend is not None:
+            limited = self.spend(judged)
+            if isinstance(limited, Awaitable):
+                Task(self._later(limited))
+            else:
+                self._spent(limited)
+                if self._messages.refused is not None:
+                    raise self._messages.refused
+
+    async def _later(self, limited: Awaitable[RateLimited | None]) -> None:
+        """What was asked for has gone on by then; nothing else does."""
+        self._spent(await limited)
+
+    def _spent(self, limited: RateLimited | None) -> None:
+        if limited is not None and self.ended is None:
+            self.ended = StreamEnded(limited.code, limited.detail, _LIMITED)
+            self._messages.refused = Refused(limited.code, limited.detail)
 
 
-_BAD_REQUEST, _FORBIDDEN = 4400, 4403
+_BAD_REQUEST, _FORBIDDEN, _LIMITED = 4400, 4403, 4429
 """Source: enisdenjo/graphql-ws, PROTOCOL.md and CloseCode."""
 
 _OF_BYTES = (b"content-length", b"content-md5", b"digest", b"content-digest")
@@ -269,22 +299,36 @@ class ByCost(Limits):
         super().__init__(store, seconds, allowance, exempt, addresses)
         self._unit = unit
 
+    def request(self, exchange: Exchange) -> Awaitable[None] | None:
+        screen = None if exchange.upgrade is None else exchange.upgrade.screen
+        if isinstance(screen, Screened):
+            screen.spend = partial(self._spend_inside, self.spends(exchange))
+        return super().request(exchange)
+
+    def _spend_inside(
+        self, spends: Sequence[Spend], judged: Judged
+    ) -> RateLimited | Awaitable[RateLimited | None] | None:
+        """For what is asked for in a tunnel."""
+        verdict = self._store.take(self._seconds(), spends, self._of(judged))
+        return self.refusal(verdict) if isinstance(verdict, Verdict) else self._refusal_later(verdict)
+
+    async def _refusal_later(self, verdict: Awaitable[Verdict]) -> RateLimited | None:
+        return self.refusal(await verdict)
+
+    def _of(self, judged: Judged) -> float:
+        return max(self._cost, judged.cost / self._unit)
+
     def _spend(self, exchange: Exchange, spends: Sequence[Spend]) -> Awaitable[None] | None:
         asked = exchange.graphql
-        cost = self._cost if asked is None else max(self._cost, asked.cost / self._unit)
-        verdict = self._store.take(self._seconds(), spends, cost)
+        verdict = self._store.take(self._seconds(), spends, self._cost if asked is None else self._of(asked))
         if isinstance(verdict, Verdict):
             self._judge(exchange, verdict)
             return None
         return self._later(exchange, verdict)
 
 
-class GraphqlCounts(Stage):
-    """
-    Has operations counted as they end.
-
-    :param ended: takes note of one.
-    """
+class GraphqlEnds(Stage):
+    """:param ended: takes note of each request that was let through, as it ends."""
 
     def __init__(self, ended: Callable[[Exchange, Judged], object]) -> None:
         self._ended = ended

@@ -22,11 +22,11 @@ OTHER = "_OTHER"
 
 
 class _Operation:
-    __slots__ = ("cost", "labels", "seconds")
+    __slots__ = ("cost", "labels", "seconds", "total")
 
     def __init__(self, kind: str, name: str) -> None:
         self.labels = {"graphql_operation_type": kind, "graphql_operation_name": name}
-        self.cost = 0
+        self.total = self.cost = 0
         self.seconds = Cell(SECONDS)
 
 
@@ -37,11 +37,18 @@ class GraphqlMetrics(Collector):
         self._seconds = seconds
         self._operations: dict[tuple[str, str], _Operation] = {}
 
-    def ended(self, exchange: Exchange, judged: Judged) -> None:
-        """Count one."""
-        counted = self._operations.get((judged.kind, judged.name)) or self._first(judged)
-        counted.seconds.add(self._seconds() - exchange.begun)
+    def asked(self, judged: Judged) -> None:
+        """Count one that is let through."""
+        counted = self._of(judged)
+        counted.total += 1
         counted.cost += judged.cost
+
+    def ended(self, exchange: Exchange, judged: Judged) -> None:
+        """Count the time that one took; what is asked for in a tunnel has none."""
+        self._of(judged).seconds.add(self._seconds() - exchange.begun)
+
+    def _of(self, judged: Judged) -> _Operation:
+        return self._operations.get((judged.kind, judged.name)) or self._first(judged)
 
     def _first(self, judged: Judged) -> _Operation:
         name = judged.name
@@ -56,7 +63,14 @@ class GraphqlMetrics(Collector):
         operations = list(self._operations.values())
         if not operations:
             return
-        duration, cost = "apigw_graphql_operation_duration_seconds", "apigw_graphql_operation_cost"
+        total, cost = "apigw_graphql_operations", "apigw_graphql_operation_cost"
+        duration = "apigw_graphql_operation_duration_seconds"
+        yield family(
+            total,
+            "counter",
+            "GraphQL operations that were let through, those in tunnels, too.",
+            lambda: [Sample(f"{total}_total", one.labels, one.total) for one in operations],
+        )
         yield family(
             duration,
             "histogram",
@@ -66,6 +80,6 @@ class GraphqlMetrics(Collector):
         yield family(
             cost,
             "counter",
-            "What these requests were taken to cost.",
+            "What these operations were taken to cost.",
             lambda: [Sample(f"{cost}_total", one.labels, one.cost) for one in operations],
         )

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from apigw.errors import RateLimited
 from apigw.policy.gcra import LocalQuotas, Quota
 from apigw.policy.graphql.rules import Firewall, Judged, Rules, digest
 from apigw.policy.ip_lists import Networks
-from apigw.stages.graphql import ByCost, GraphqlCounts, GraphqlErrors, GraphqlFirewall, NoMultipart
+from apigw.stages.graphql import ByCost, GraphqlEnds, GraphqlErrors, GraphqlFirewall, NoMultipart, Screened
 from apigw.stages.limits import Allowance, Exempt
+from apigw.task import Awaited
 from tests.kit import Memory, asking
+from tests.policy.graphql.test_socket import frame
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -151,7 +154,7 @@ def test_limits_by_cost() -> None:
     quota = Quota("ip", 10, 60.0, 10)
     counted: list[Judged] = []
     limits = ByCost(LocalQuotas(), lambda: 0.0, Allowance(quota), Exempt(Networks(())), unit=10)
-    memory = gateway(Rules(), 1000, GraphqlCounts(lambda exchange, judged: counted.append(judged)), limits)
+    memory = gateway(Rules(), 1000, GraphqlEnds(lambda exchange, judged: counted.append(judged)), limits)
     client = memory.client()
     for _ in range(2):
         client.feed(post(b'{"query":"query Q {a(first: 44) {b}}"}'))
@@ -181,3 +184,30 @@ def test_explained() -> None:
     explained = stage.explain(asking(b"POST"))
     assert explained is not None
     assert explained.unknown
+
+
+def message(query: str) -> bytes:
+    return frame(json.dumps({"id": "1", "type": "subscribe", "payload": {"query": query}}).encode())
+
+
+def test_a_shared_limit_that_answers_late_ends_a_tunnel() -> None:
+    asked: list[Judged] = []
+    screened = Screened(Firewall(Rules()), asking(), 1000, asked.append)
+    late: Awaited[RateLimited | None] = Awaited()
+    screened.spend = lambda judged: late
+    assert screened(message("{a}")) == message("{a}")
+    assert screened.ended is None
+    late.callback(RateLimited("Too much."))
+    assert screened.ended is not None
+    assert (screened.ended.code, screened.ended.close_code) == ("rate-limited", 4429)
+    assert screened(message("{b}")) == b""
+    assert len(asked) == 1
+
+
+def test_a_document_of_a_list_is_sent_whole_in_a_tunnel() -> None:
+    screened = Screened(Firewall(Rules(only={"one": "{a}"})), asking(), 1000)
+    assert screened(message("{a}")) == message("{a}")
+    named = frame(b'{"id": "1", "type": "subscribe", "payload": {"id": "one"}}')
+    assert screened(named) == b""
+    assert screened.ended is not None
+    assert (screened.ended.code, screened.ended.close_code) == ("graphql-persisted", 4400)

@@ -19,8 +19,11 @@ def test_operations_are_counted_by_type_and_name() -> None:
     metrics = GraphqlMetrics(lambda: 2.0)
     assert list(metrics.collect()) == []
     for judged in (Judged("A", "query", 3), Judged("A", "query", 4), Judged("", "mutation", 1)):
+        metrics.asked(judged)
         metrics.ended(asking(), judged)
     assert costs(metrics) == {("query", "A"): 7, ("mutation", ""): 1}
+    [total] = [family for family in metrics.collect() if family.name.endswith("operations")]
+    assert [sample.value for sample in total.samples] == [2, 1]
     [duration] = [family for family in metrics.collect() if family.name.endswith("seconds")]
     sums = [sample.value for sample in duration.samples if sample.name.endswith("_sum")]
     assert sums == [4.0, 2.0]
@@ -28,9 +31,9 @@ def test_operations_are_counted_by_type_and_name() -> None:
 
 def test_names_are_bounded() -> None:
     metrics = GraphqlMetrics(lambda: 0.0)
-    metrics.ended(asking(), Judged("x" * 65, "query", 1))
+    metrics.asked(Judged("x" * 65, "query", 1))
     for number in range(NAMES + 50):
-        metrics.ended(asking(), Judged(f"N{number}", "query", 1))
+        metrics.asked(Judged(f"N{number}", "query", 1))
     found = costs(metrics)
     assert len(found) == NAMES
     assert found["query", OTHER] == 1 + 51

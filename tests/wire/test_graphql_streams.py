@@ -154,6 +154,26 @@ def test_what_is_asked_for_in_a_tunnel_is_read(
     assert [message["type"] for message in there.heard] == ["connection_init", "subscribe"]
 
 
+def test_what_is_asked_for_in_a_tunnel_counts_by_its_cost(there: Subscriptions, tmp_path: Path) -> None:
+    """The handshake and two operations of 20 are worth 41 requests of 50."""
+    more = "upgrade = websocket\ncost_unit = 1\nmax_cost = 40\n[limits]\nip = 1000/m\nuser = 50/m burst 50"
+    with Gateway(tmp_path, INI.format(port=there.port, more=more), environ=ENVIRON) as gateway:
+        with opened(gateway.port) as socket:
+            query = "subscription { ticks(to: 0, first: 19) { a } }"
+            ask = {"id": "1", "type": "subscribe", "payload": {"query": query}}
+            for _ in range(2):
+                socket.send(json.dumps(ask))
+                assert json.loads(socket.recv())["type"] == "complete"
+            socket.send(json.dumps(ask))
+            with pytest.raises(ConnectionClosed) as caught:
+                socket.recv()
+            assert caught.value.rcvd is not None
+            assert caught.value.rcvd.code == 4429
+        gateway.wait(lambda: gateway.logged)
+        assert gateway.logged[0]["error"] == "rate-limited"
+    assert len(there.heard) == 2
+
+
 @pytest.mark.parametrize(("more", "status"), [("", 426), ("firewall = yes", 400)])
 def test_no_upgrade_where_it_is_not_allowed(there: Subscriptions, tmp_path: Path, more: str, status: int) -> None:
     """The service gets a plain GET, and the firewall one without a query."""

@@ -94,16 +94,20 @@ class Route:
     A route as it runs: which stages its exchanges pass, and what answers them.
 
     :ivar name: for logs and metrics; names are unique.
-    :ivar service: name of the service that answers, empty for the gateway's own places.
+    :ivar service: name of the service that answers, empty for the gateway's own places, and where several may.
+    :ivar services: names of all that may answer, for who wants to explain.
     :ivar across: from the exchange to its answer.
     :ivar stages: all of them, for who wants to explain.
     """
 
-    __slots__ = ("across", "done", "down", "name", "service", "stages", "up")
+    __slots__ = ("across", "done", "down", "name", "service", "services", "stages", "up")
 
-    def __init__(self, name: str, service: str, stages: Sequence[Stage], across: Across) -> None:
+    def __init__(
+        self, name: str, service: str, stages: Sequence[Stage], across: Across, services: Sequence[str] = ()
+    ) -> None:
         self.name = name
         self.service = service
+        self.services = tuple(services) or ((service,) if service else ())
         self.across = across
         self.stages = tuple(stages)
         self.down = tuple(s.request for s in stages if type(s).request is not Stage.request)

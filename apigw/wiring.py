@@ -706,7 +706,7 @@ class Wiring:
         ]
         if route.upgrade:
             across = Either(across, fanout.across(UpgradingForwarder))
-        return fanout.settle(Route(route.name, route.service or "", self._limited(stages, cap), across))
+        return fanout.settle(Route(route.name, route.service or "", self._limited(stages, cap), across, route.services))
 
     def _fanout(self, route: RouteSection, rewrite: Rewrite) -> Fanout:
         own = None if route.request.target is None else MadeTarget(route.request.target)

@@ -210,4 +210,5 @@ def _route(route: RouteSection) -> Value:
         "methods": list(route.methods),
         "headers": [condition.name for condition in route.headers],  # not their values: those may be secrets
         "service": route.service,
+        "services": list(route.services),
     }

@@ -58,7 +58,9 @@ class Side:
             return found
 
         found = course(self._find, exchange, look)
-        return Outcome(found.route.name, found.route.service, "" if found.error is None else found.error.code)
+        return Outcome(
+            found.route.name, ", ".join(found.route.services), "" if found.error is None else found.error.code
+        )
 
     def _count(self, stage: Counting, exchange: Exchange, now: float) -> Explained | None:
         if stage.first:

@@ -132,3 +132,14 @@ def test_where_no_service_can_be_asked_the_answer_says_so(
     answer = fetch(gateway.port, "/none")
     assert (answer.status, json.loads(answer.body)["code"]) == (503, "maintenance")
     assert answer.one(b"Retry-After") == b"300"
+
+
+def test_operators_see_all_services_of_a_route(gateway: Gateway, services: tuple[Scripted, Scripted]) -> None:
+    fetch(gateway.port, "/turns")
+    routes = json.loads(fetch(gateway.ports["admin"], "/api/routes", Host="localhost").body)["routes"]
+    assert {route["name"]: route["services"] for route in routes}["turns"] == ["old", "new"]
+    other = INI.format(old=services[0].port, new=services[1].port).replace("split = old:3, new:1", "service = new")
+    body = json.dumps({"config": other}).encode()
+    answer = fetch(gateway.ports["admin"], "/api/plan", "POST", body, Host="localhost", Content_Type="application/json")
+    [change] = json.loads(answer.body)["changes"]
+    assert (change["before"]["service"], change["after"]["service"]) == ("old, new", "new")

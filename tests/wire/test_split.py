@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
+from websockets.sync.server import ServerConnection, serve
 
 from tests.wire.gateway import Gateway
 from tests.wire.scripted import Question, Reply, Scripted, fetch, scripted
@@ -37,6 +41,14 @@ split.on = header:X-User
 [route:shut]
 path = /shut
 split = old:1, shut:99
+[route:sockets]
+path = /sockets
+split = left:1, right:1
+upgrade = websocket
+[service:left]
+urls = http://127.0.0.1:{left}
+[service:right]
+urls = http://127.0.0.1:{right}
 [route:none]
 path = /none
 split = old:0, shut:1
@@ -53,9 +65,26 @@ def services() -> Iterator[tuple[Scripted, Scripted]]:
 
 
 @pytest.fixture
-def gateway(services: tuple[Scripted, Scripted], tmp_path: Path) -> Iterator[Gateway]:
-    old, new = services
-    with Gateway(tmp_path, INI.format(old=old.port, new=new.port), listeners=2) as gateway:
+def sockets() -> Iterator[list[int]]:
+    """Ports of two WebSocket services; each sends its number, and ends."""
+    servers = [serve(partial(ServerConnection.send, message=str(number)), "127.0.0.1", 0) for number in range(2)]
+    threads = [Thread(target=server.serve_forever, daemon=True) for server in servers]
+    for thread in threads:
+        thread.start()
+    yield [server.socket.getsockname()[1] for server in servers]
+    for server, thread in zip(servers, threads, strict=True):
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def ini(services: tuple[Scripted, Scripted], sockets: list[int]) -> str:
+    return INI.format(old=services[0].port, new=services[1].port, left=sockets[0], right=sockets[1])
+
+
+@pytest.fixture
+def gateway(ini: str, tmp_path: Path) -> Iterator[Gateway]:
+    with Gateway(tmp_path, ini, listeners=2) as gateway:
         yield gateway
 
 
@@ -134,11 +163,19 @@ def test_where_no_service_can_be_asked_the_answer_says_so(
     assert answer.one(b"Retry-After") == b"300"
 
 
-def test_operators_see_all_services_of_a_route(gateway: Gateway, services: tuple[Scripted, Scripted]) -> None:
+def test_web_sockets_are_shared_too(gateway: Gateway) -> None:
+    said = []
+    for _ in range(4):
+        with connect(f"ws://127.0.0.1:{gateway.port}/sockets") as socket:
+            said.append(socket.recv())
+    assert sorted(said) == ["0", "0", "1", "1"]
+
+
+def test_operators_see_all_services_of_a_route(gateway: Gateway, ini: str) -> None:
     fetch(gateway.port, "/turns")
     routes = json.loads(fetch(gateway.ports["admin"], "/api/routes", Host="localhost").body)["routes"]
     assert {route["name"]: route["services"] for route in routes}["turns"] == ["old", "new"]
-    other = INI.format(old=services[0].port, new=services[1].port).replace("split = old:3, new:1", "service = new")
+    other = ini.replace("split = old:3, new:1", "service = new")
     body = json.dumps({"config": other}).encode()
     answer = fetch(gateway.ports["admin"], "/api/plan", "POST", body, Host="localhost", Content_Type="application/json")
     [change] = json.loads(answer.body)["changes"]

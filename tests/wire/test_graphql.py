@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGHUP
 from typing import Any
 from urllib.parse import quote
 
@@ -281,3 +282,28 @@ def test_without_the_package_the_firewall_is_an_error_and_the_rest_works(there: 
         port = gateway.ports["public"]
         assert ask(port, "{ me { salary } }") == {"data": {"me": {"salary": 1007}}}
         assert post(port, b"x", Content_Type="multipart/form-data; boundary=x").status == 415
+
+
+def test_a_reload_reads_the_documents_again(there: Scripted, tmp_path: Path) -> None:
+    file = tmp_path / "documents.json"
+    file.write_text(json.dumps({"a": "{ hello }"}), "utf-8")
+    config = f"""\
+[listener:public]
+endpoint = tcp:0:interface=127.0.0.1
+[service:graph]
+urls = http://127.0.0.1:{there.port}
+[graphql]
+service = graph
+persisted = only:{file}
+"""
+    with Gateway(tmp_path, config) as gateway:
+        assert json.loads(post(gateway.port, {"id": "a"}).body) == {"data": {"hello": "hello you"}}
+        file.write_text(json.dumps({"b": "{ me { id } }"}), "utf-8")
+        gateway.signal(SIGHUP)
+        gateway.wait(lambda: any("reloaded" in line for line in gateway.output))
+        assert json.loads(post(gateway.port, {"id": "b"}).body) == {"data": {"me": {"id": "7"}}}
+        assert code(post(gateway.port, {"id": "a"})) == "graphql-persisted"
+        file.write_text("{}", "utf-8")
+        gateway.signal(SIGHUP)
+        gateway.wait(lambda: any("has no document" in line for line in gateway.output))
+        assert json.loads(post(gateway.port, {"id": "b"}).body) == {"data": {"me": {"id": "7"}}}

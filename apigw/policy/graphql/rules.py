@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from apigw.policy.graphql.document import Document, Operation
 
 KEPT = 100_000
-"""Selections of all documents that are remembered: some 20 MiB at most."""
+"""Selections of all documents that are remembered: some 25 MiB at most."""
 
 ROOTS = {"query": "Query", "mutation": "Mutation", "subscription": "Subscription"}
 

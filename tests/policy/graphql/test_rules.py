@@ -141,7 +141,7 @@ def test_documents_of_a_list() -> None:
 
 
 def test_what_documents_ask_for_is_remembered_within_bounds() -> None:
-    firewall = Firewall(Rules(), kept=10)
+    firewall = Firewall(Rules(), kept=22)
     known = [firewall._read(digest(text), text) for text in ("{a b}", "{c d}", "{e f}")]
     assert firewall._known(digest("{a b}")) is known[0]
     firewall._read(digest("{g h}"), "{g h}")

@@ -17,7 +17,7 @@ RUN python -m venv --without-pip /opt/apigw
 COPY LICENSE pyproject.toml setup.py ./
 COPY twisted twisted
 COPY apigw/__init__.py apigw/
-RUN pip --python /opt/apigw/bin/python install ".[redis,compression]" \
+RUN pip --python /opt/apigw/bin/python install ".[redis,compression,graphql]" \
     && find /opt/apigw/lib -type d -name test -prune -exec rm -r {} +
 
 # The gateway itself. twistd then notes its plugins, since as the user below it couldn't.

@@ -8,6 +8,7 @@ stock path for what the kernel doesn't take.
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -128,6 +129,28 @@ def connect_unix(reactor: Any, path: str, factory: Any, timeout: float) -> IConn
     return connector
 
 
+LAST_CALL = 1024
+"""Connections at most that are taken in at the end of a port."""
+
+
+def _last_call(port: Any) -> None:
+    """Let in the connections that the kernel has made already: to close the socket would reset them."""
+    waiting = select.poll()
+    waiting.register(port.fileno(), select.POLLIN)
+    for _ in range(LAST_CALL):
+        if not waiting.poll(0):
+            return
+        tcp.Port.doRead(port)
+
+
+class _Port(tcp.Port):
+    """For TCP."""
+
+    def connectionLost(self, reason: Any) -> None:
+        _last_call(self)
+        super().connectionLost(reason)
+
+
 class _AdoptedUnixPort(unix.Port):
     """A listening UNIX socket that was bound by somebody else, who also removes it."""
 
@@ -144,6 +167,7 @@ class _AdoptedUnixPort(unix.Port):
         self.startReading()
 
     def connectionLost(self, reason: Any) -> None:
+        _last_call(self)
         tcp.Port.connectionLost(self, reason)
 
 
@@ -183,7 +207,7 @@ class _OneByOne:
             self.startReading()
 
 
-class _SharedPort(_OneByOne, tcp.Port):
+class _SharedPort(_OneByOne, _Port):
     """For TCP."""
 
 
@@ -205,7 +229,7 @@ def listen(reactor: Any, listening: socket.socket, factory: Any, yields: Yields 
         port.transport = PromptUnixServer
     else:
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is accepted has it from the listener
-        kind = tcp.Port if yields is None else _SharedPort
+        kind = _Port if yields is None else _SharedPort
         port = kind._fromListeningDescriptor(reactor, listening.fileno(), listening.family, factory)
         port.transport = PromptServer
     if yields is not None:

@@ -57,7 +57,8 @@ def graphql_stages(
     if cap:
         stages.append(BodyLimit(cap))
     if firewall is not None:
-        stages.append(GraphqlFirewall(firewall, section.max_body, None if metrics is None else metrics.asked))
+        asked = None if metrics is None else metrics.asked
+        stages.append(GraphqlFirewall(firewall, section.max_body, asked, section.multipart))
         if metrics is not None:
             stages.append(GraphqlEnds(metrics.ended))
     if by_cost:

@@ -187,7 +187,9 @@ class GraphqlSection:
         size_between(1, 64 * 1024**2), default=256 * 1024, help="Of a request that is read; 413 past it."
     )
     multipart: bool = option(
-        SWITCH, default=False, help="Uploads of files are let through, which the firewall can't read; else 415."
+        SWITCH,
+        default=False,
+        help="Uploads of files are let through, else 415. The firewall reads them whole, up to `max_body`.",
     )
     upgrade: tuple[str, ...] = option(
         PROTOCOLS,
@@ -249,8 +251,6 @@ class GraphqlSection:
         """:return: keys and messages."""
         if self.max_batch is not None and not self.batching:
             yield "max_batch", "is of no use without batching = yes, add that"
-        if self.reads and self.multipart:
-            yield "multipart", "would pass by the firewall, take it away or write firewall = no"
         if self.reads and set(self.upgrade) - {"websocket"}:
             yield "upgrade", "can't be read by the firewall, write websocket alone or firewall = no"
         if self.auth == "none":

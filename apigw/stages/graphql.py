@@ -19,6 +19,7 @@ from apigw.policy.bearer import challenge
 from apigw.policy.gcra import Spend, Verdict
 from apigw.policy.graphql.answers import JSON, errors, media_type
 from apigw.policy.graphql.asked import Asked, check_bare, malformed, read_body, read_message, read_query
+from apigw.policy.graphql.multipart import boundary, read_form
 from apigw.policy.graphql.refused import Refused
 from apigw.policy.graphql.rules import Firewall, Judged
 from apigw.policy.graphql.socket import ClientMessages
@@ -35,10 +36,18 @@ class GraphqlFirewall(Stage):
 
     :param cap: bytes of a body.
     :param asked: takes note of each operation that is let through.
+    :param multipart: uploads of files may be.
     """
 
-    def __init__(self, firewall: Firewall, cap: int, asked: Callable[[Judged], object] | None = None) -> None:
+    def __init__(
+        self,
+        firewall: Firewall,
+        cap: int,
+        asked: Callable[[Judged], object] | None = None,
+        multipart: bool = False,
+    ) -> None:
         self._firewall = firewall
+        self._multipart = multipart
         self._cap = cap
         self._asked = asked
 
@@ -61,9 +70,8 @@ class GraphqlFirewall(Stage):
         method = request.method
         try:
             if method == b"POST":
-                _check_type(exchange)
                 check_bare(request.query)
-                return self._whole(exchange)
+                return self._whole(exchange, _check_type(exchange, self._multipart))
             if method not in (b"GET", b"HEAD", b"OPTIONS"):
                 raise Refused("method", "GraphQL is asked for by GET or POST.", status=405)
             if request.body is not None or request.empty_body:
@@ -82,11 +90,14 @@ class GraphqlFirewall(Stage):
             request.query = b"?" + urlencode(_texts(_put_in(asked, judged.queries[0]))).encode("ascii")
         return None
 
-    async def _whole(self, exchange: Exchange) -> None:
+    async def _whole(self, exchange: Exchange, between: bytes) -> None:
+        """:param between: the boundary of a form, empty for JSON."""
         data = await keep_request(exchange, self._cap, "A GraphQL request's")
         try:
-            asked = read_body(data)
+            asked = read_form(data, between) if between else read_body(data)
             judged = self._judge(exchange, asked, False)
+            if between and any(query is not None for query in judged.queries):
+                raise Refused("persisted", "In an upload a document is sent as it is, not by its name.")
         except Refused as refused:
             raise _error(refused) from None
         if any(query is not None for query in judged.queries):
@@ -203,17 +214,21 @@ def _roles(exchange: Exchange) -> Sequence[str] | None:
     return None if exchange.identity is None else exchange.identity.roles
 
 
-def _check_type(exchange: Exchange) -> None:
+def _check_type(exchange: Exchange, multipart: bool) -> bytes:
     """
-    :raises Refused: the body isn't plain JSON. What pages of other sites may send without being asked is none either.
+    :return: the boundary of a form, empty for JSON.
+    :raises Refused: the body is neither. What pages of other sites may send without being asked is no JSON either.
     """
     fields = exchange.request.fields
     types = field_values(fields, b"content-type")
     kind, *parameters = (part.strip() for part in (types[0] if types else b"").lower().split(b";"))
     charsets = [part for part in parameters if part.startswith(b"charset")]
     codings = [coding for coding in field_values(fields, b"content-encoding") if coding.lower() != b"identity"]
+    if multipart and len(types) == 1 and kind == b"multipart/form-data" and not codings:
+        return boundary(types[0])
     if len(types) != 1 or kind != JSON or any(part not in _UTF8 for part in charsets) or codings:
         raise Refused("media-type", "GraphQL is asked for in application/json, in UTF-8 and not encoded.", status=415)
+    return b""
 
 
 _UTF8 = (b"charset=utf-8", b'charset="utf-8"')

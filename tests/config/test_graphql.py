@@ -77,11 +77,6 @@ def test_what_is_no_field_is_an_error(text: str) -> None:
     assert error.startswith("roles: ")
 
 
-def test_the_firewall_reads_no_multipart() -> None:
-    [error] = errors("max_depth = 3\nmultipart = yes")
-    assert error.startswith("multipart: would pass by the firewall")
-
-
 def test_what_is_allowed_must_fit_into_the_limits() -> None:
     limits = "[limits]\nip = 60/m burst 10"
     [error] = errors("cost_unit = 100", limits)

@@ -15,6 +15,7 @@ from apigw.stages.graphql import ByCost, GraphqlEnds, GraphqlErrors, GraphqlFire
 from apigw.stages.limits import Allowance, Exempt
 from apigw.task import Awaited
 from tests.kit import Memory, asking
+from tests.policy.graphql.test_multipart import FILE, MAP, form
 from tests.policy.graphql.test_socket import frame
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -211,3 +212,17 @@ def test_a_document_of_a_list_is_sent_whole_in_a_tunnel() -> None:
     assert screened(named) == b""
     assert screened.ended is not None
     assert (screened.ended.code, screened.ended.close_code) == ("graphql-persisted", 4400)
+
+
+def test_uploads_are_read_where_they_may_be() -> None:
+    def sending(query: bytes) -> bytes:
+        body = form(("operations", b'{"query": "%b"}' % query), MAP, FILE)
+        return post(body, kind=b"multipart/form-data; boundary=b")
+
+    def uploading() -> Memory:
+        firewall = GraphqlFirewall(Firewall(Rules(depth=1)), 1000, multipart=True)
+        return Memory(stages=[firewall, GraphqlErrors()])
+
+    assert sent(uploading(), sending(b"mutation {a}")).endswith(b"--b--\r\n")
+    assert answered(uploading(), sending(b"mutation {a {b}}"))[1]["errors"][0]["extensions"]["code"] == "graphql-depth"
+    assert answered(gateway(), sending(b"mutation {a}"))[0] == 415

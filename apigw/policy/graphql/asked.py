@@ -57,7 +57,7 @@ def read_body(data: bytes) -> Asked | list[Asked]:
     :return: a list for a batch.
     :raises Refused: it isn't what it should be.
     """
-    value = _json(data, "The body")
+    value = read_json(data, "The body")
     if isinstance(value, list):
         if not value:
             raise malformed("The batch is empty.")
@@ -80,7 +80,7 @@ def read_query(query: bytes) -> Asked:
             given[name] = value
     for name in ("variables", "extensions"):
         if name in given:
-            given[name] = _json(given[name].encode(), name) if given[name] else None
+            given[name] = read_json(given[name].encode(), name) if given[name] else None
     if given.get("operationName") == "":
         del given["operationName"]
     return _asked(given)
@@ -93,7 +93,7 @@ def read_message(data: bytes) -> Asked | None:
     :return: None for one that asks for nothing.
     :raises Refused: as :func:`read_body`.
     """
-    value = _json(data, "The message")
+    value = read_json(data, "The message")
     if not isinstance(value, dict):
         raise malformed("The message is not a JSON object.")
     for name in value:
@@ -136,7 +136,11 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
         raise malformed("The target's query is not encoded as it should be.") from None
 
 
-def _json(data: bytes, what: str) -> Any:
+def read_json(data: bytes, what: str) -> Any:
+    """
+    :param what: it is, for who sent it.
+    :raises Refused: it isn't JSON, or could be read in several ways.
+    """
     try:
         text = data.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)

@@ -59,6 +59,8 @@ def _parts(data: bytes, between: bytes) -> Iterator[tuple[str, bytes]]:
     """Names and contents; nothing may stand before the first or behind the last."""
     line = b"--" + between
     first, *parts = (b"\r\n" + data).split(b"\r\n" + line)
+    if data.count(line) > len(parts):
+        raise malformed("The boundary of the form stands where no part begins.")
     if first or not parts or parts.pop() not in (b"--", b"--\r\n"):
         raise malformed("The form has no beginning or no end.")
     for part in parts:

@@ -53,6 +53,7 @@ def test_what_is_asked_for_is_found() -> None:
         form(OPERATIONS, MAP, FILE, more=b'Content-Disposition: form-data; name="x"\r\n'),
         form(("operations\"; name*=utf-8''x; y=\"", OPERATIONS[1]), MAP, FILE),
         form(("operations", b'{"query": 1}'), MAP, FILE),
+        form(OPERATIONS, MAP, ("0", b'x\n--b\nContent-Disposition: form-data; name="operations"\n\n{}')),
     ],
 )
 def test_forms_that_are_refused(data: bytes) -> None:

@@ -51,6 +51,8 @@ TEST = [
     "pyyaml>=6.0",
     "websockets>=14.0",
     "schemathesis>=4.10",  # tests/wire/test_operators.py runs it
+    "protobuf>=5.0",
+    "opentelemetry-proto>=1.27",  # tests/wire/test_tracing.py reads spans by it
     "setuptools>=77",  # tests/test_packaging.py builds a wheel without a download
 ]
 DEV = ["mypy>=1.15", "mypy-zope>=1.0.11", "ruff>=0.11"]

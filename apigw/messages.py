@@ -274,6 +274,25 @@ class Upgrade:
     screen: Screen | None = None
 
 
+class Trace:
+    """
+    Where an exchange stands in a trace (W3C Trace Context).
+
+    :ivar trace_id: 32 hexadecimal digits. :ivar span_id: 16 of them, of the exchange.
+    :ivar parent_id: of who calls, empty for none. :ivar sampled: somebody will be told of it.
+    :ivar state: the line with tracestate, empty for none.
+    """
+
+    __slots__ = ("parent_id", "sampled", "span_id", "state", "trace_id")
+
+    def __init__(self, trace_id: bytes, span_id: bytes, parent_id: bytes, sampled: bool, state: bytes) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.parent_id = parent_id
+        self.sampled = sampled
+        self.state = state
+
+
 NO_TIMEOUTS = Timeouts(inf, inf, inf)
 
 
@@ -302,6 +321,8 @@ class Attempt:
     sent = False
     """Some byte of the request may have reached the peer."""
     status = 0
+    span_id = b""
+    """Of a sampled trace."""
     error: GatewayError | None = None
     upgrade: Upgrade | None = None
     """Protocols of which the peer may choose one by a 101; without them that is no answer."""
@@ -365,6 +386,7 @@ class Exchange:
     """What has begun and goes on until it is ended."""
     copies: Sequence[Copies] = ()
     """Who gets a copy of the request once it is over."""
+    trace: Trace | None = None
     would_refuse = ""
     """The code of an error that a policy would have made, had it not been told to report only."""
     response: Response | None = None

@@ -319,7 +319,9 @@ class Gateway(MultiService):
         self._levels.uninstall()
         self._builder.stop_checks()
         self._doors.unwatch()
-        self._wiring.stop()
+        return self._wiring.stop().addBoth(self._close_last)
+
+    def _close_last(self, result: object) -> Deferred[Any]:
         if self._lines is not None:
             self._lines.close()
         self._notify.close()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve, frozen
 from OpenSSL.crypto import Error as SslError
+from twisted.internet.defer import Deferred, DeferredList
 
 from apigw import __version__
 from apigw.admin import openapi
@@ -40,6 +41,7 @@ from apigw.config.files import absolute
 from apigw.config.graphql import GraphqlSection
 from apigw.config.loader import SOME, Steps
 from apigw.config.model import RouteSection, ServiceRetry, ServiceSection
+from apigw.config.tracing import TracingSection
 from apigw.config.transforming import RouteRequest, RouteResponse, statuses
 from apigw.config.versioning import UNVERSIONED
 from apigw.core import GatewayCore
@@ -95,8 +97,11 @@ from apigw.telemetry.fanout import FanoutMetrics
 from apigw.telemetry.lines import Lines
 from apigw.telemetry.metrics import GatewayMetrics
 from apigw.telemetry.reloads import Reloads
+from apigw.telemetry.span_counts import SpanCounts
+from apigw.telemetry.spans import Spans
 from apigw.telemetry.streams import StreamMetrics
 from apigw.telemetry.upstreams import ServiceState
+from apigw.traces import FIELDS, Traces
 from apigw.upstream.fallback import Fallback
 from apigw.upstream.forwarder import Forwarder
 from apigw.upstream.keys import hash_key
@@ -118,6 +123,9 @@ AUTH_PATH = "/api/v1/auth"
 """Where the founding system has its sign-in; goes to the service ``user`` unless a route says otherwise."""
 
 AUTH_REWRITE = "/api/auth"
+
+LOGGED = {"redacted": redact.redacted, "full": redact.full, "none": redact.path_only}
+"""What may be told of a path and its query, by ``log_query``."""
 
 SESSION_PATH = f"{AUTH_PATH}/session"
 """Where a client asks what the gateway makes of its token."""
@@ -304,12 +312,12 @@ class Wiring:
             if other is None or other.upstream is not served.upstream:
                 self._builder.forget(served.upstream)
 
-    def stop(self) -> None:
-        """The end."""
-        for part in self._parts.values():
-            part.stop()
+    def stop(self) -> Deferred[Any]:
+        """The end. :return: fires when all has been sent that is kept for others; within a second or so."""
+        ended = [made for part in self._parts.values() if isinstance(made := part.stop(), Deferred)]
         for upstream in self._upstreams.values():
             upstream.abort()
+        return DeferredList(ended, consumeErrors=True)
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
@@ -357,6 +365,14 @@ class Wiring:
         self._calls = self._part(
             "versions", calls, lambda: VersionCalls(self._epoch) if calls else None, _nothing, _nothing
         )
+        tracing = config.tracing
+        self._traces = self._part(
+            "traces",
+            tracing,
+            lambda: None if tracing is None else self._build_traces(tracing),
+            _nothing,
+            lambda traces: traces.stop(),
+        )
         self._added = {section.name: self._add(section) for section in config.stages}
         keys = config.api_keys
         file = None if keys is None else keys.file
@@ -367,6 +383,13 @@ class Wiring:
             lambda keys: keys.watch(self._reactor),
             KeyFile.unwatch,
         )
+
+    def _build_traces(self, section: TracingSection) -> Traces:
+        path = LOGGED[self._config.gateway.log_query]
+        spans = Spans(self._epoch, self._seconds, path)
+        metrics = self._metrics
+        counts = SpanCounts if metrics is None else lambda: metrics.spans
+        return Traces(section, __version__, self._pseudonym, spans, counts, self._reactor)
 
     def _add(self, section: StageSection) -> Stage:
         def make() -> Stage:
@@ -636,7 +659,10 @@ class Wiring:
             stages.append(Metrics(self._metrics.requests))
         if self._live is not None:
             stages.append(Recording(self._live.recent.ended))
-        stages.append(Origin(Forwarding(self._config.gateway.trusted_proxies)))
+        forwarding = Forwarding(self._config.gateway.trusted_proxies)
+        stages.append(Origin(forwarding))
+        if self._traces is not None:
+            stages.append(self._traces.stage(forwarding))
         if self._config.gateway.hsts is not None:
             stages.append(StrictTransport(self._config.gateway.hsts))
         if self._config.hosts:
@@ -652,7 +678,7 @@ class Wiring:
             )
         ]
         if self._lines is not None:
-            path = {"redacted": redact.redacted, "full": redact.full, "none": redact.path_only}[gateway.log_query]
+            path = LOGGED[gateway.log_query]
             stages.append(AccessLog(AccessLogFormat(self._epoch, self._seconds, path).line, self._lines.write))
         return stages
 
@@ -808,6 +834,7 @@ class Wiring:
         keys, identity, own = self._config.api_keys, self._config.identity, service.own_authorization
         names = [] if keys is None else [keys.field]
         names += [] if identity is None else [one.name for one in identity.claims]
+        names += [] if self._traces is None else FIELDS
         names += [] if service.authorization == "pass" else ["authorization"]
         added = [] if own is None else [(b"Authorization", own.value)]
         return Outgoing([name.lower().encode() for name in names], added) or None
@@ -825,8 +852,9 @@ class Wiring:
         timeout = service.timeout
         upstream = self._upstreams[service.name]
         plain = made is Forwarder
+        send = self._builder.send(upstream, service, priority, hedged=plain)
         forwarder = made(
-            self._builder.send(upstream, service, priority, hedged=plain),
+            send if self._traces is None else self._traces.around(send),
             Timeouts(timeout.first_byte, timeout.idle, timeout.total if total is None else total),
             rewrite,
             self._seconds,

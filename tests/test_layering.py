@@ -38,7 +38,7 @@ LAYERS = (
     {"routes"},
     {"web", "admin"},
     {"sources", "closing"},
-    {"upstreams", "edge", "fanout", "stores"},
+    {"upstreams", "edge", "traces", "fanout", "stores"},
     {"sockets", "reload"},
     {"upgrade", "graphs"},
     {"wiring"},

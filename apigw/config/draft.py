@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
 from typing import Any
 
 from attrs import define, field, frozen
@@ -12,7 +11,6 @@ from apigw.config.ini import Block, Entry, Report, Row
 from apigw.config.model import GatewayConfig
 from apigw.config.names import parse_name
 from apigw.config.option import SectionKind, section_kinds
-from apigw.config.planned import NOT_YET, PLANNED, PLANNED_NAMED
 from apigw.config.problems import ConfigError, Origin, did_you_mean
 from apigw.config.substitute import substitute
 
@@ -104,10 +102,7 @@ def section_kind(header: str) -> SectionKind:
     word, colon, name = header.partition(":")
     kind = KINDS.get(word)
     if kind is None:
-        if word in PLANNED:
-            raise ValueError(f"{NOT_YET}, leave the section out")
         headings = {k.kind: k.heading for k in KINDS.values()}
-        headings |= {w: f"[{w}:NAME]" if w in PLANNED_NAMED else f"[{w}]" for w in PLANNED if w not in KINDS}
         close = did_you_mean(word.lower(), headings)
         for known, heading in headings.items():
             if close.endswith(f" {known}?"):
@@ -124,9 +119,7 @@ def section_kind(header: str) -> SectionKind:
 
 def unknown_key(kind: SectionKind, key: str) -> str:
     """What to say of a key that isn't an option."""
-    if any(fnmatchcase(key, pattern) for pattern in PLANNED.get(kind.kind, ())):
-        return f"{NOT_YET}, leave it out"
-    close = did_you_mean(key.lower(), [*kind.options, *PLANNED.get(kind.kind, ())])
+    close = did_you_mean(key.lower(), kind.options)
     if close:
         return f"unknown key{close}"
     for other in KINDS.values():

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 
 from apigw.config.units import NO, YES
 
+UNUSED_VARIABLES = ("REDIS_URL",)
+"""No error, for they are set for others too, but told: what they were for is asked for in another way."""
+
 _SERVICE_URL = re.compile(r"([A-Z0-9](?:[A-Z0-9_]{0,62}[A-Z0-9])?)_SERVICE_URL").fullmatch
 
 

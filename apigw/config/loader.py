@@ -18,7 +18,6 @@ from apigw.config.model import GatewayConfig
 from apigw.config.names import spelled
 from apigw.config.option import OTHERS, Option, SectionKind, build
 from apigw.config.overrides import Overrides
-from apigw.config.planned import UNUSED_VARIABLES
 from apigw.config.problems import ConfigError, ConfigErrors, Origin
 from apigw.config.substitute import MASK, secret
 from apigw.config.versioning import spread
@@ -293,5 +292,5 @@ class _Loader:
         }
         limits = arguments.get("limits")
         used = None if limits is None else limits.redis_url_env
-        unused = tuple(name for name in UNUSED_VARIABLES if self._environ.get(name) and str(used) != name)
+        unused = tuple(name for name in founding.UNUSED_VARIABLES if self._environ.get(name) and str(used) != name)
         return GatewayConfig(**arguments, origins=self._origins, secrets=frozenset(self._secrets), unused=unused)

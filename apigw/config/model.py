@@ -66,6 +66,7 @@ from apigw.config.tokens import (
     JwtSection,
     RevocationSection,
 )
+from apigw.config.tracing import TracingSection
 from apigw.config.transforming import RouteRequest, RouteResponse, used
 from apigw.config.units import (
     DURATION,
@@ -993,6 +994,7 @@ class GatewayConfig:
     consumers: tuple[ConsumerSection, ...] = sections("consumer", ConsumerSection, "acme")
     identity: IdentitySection | None = optional_section("identity", IdentitySection)
     forward_auth: ForwardAuthSection | None = optional_section("forward_auth", ForwardAuthSection)
+    tracing: TracingSection | None = optional_section("tracing", TracingSection)
     cache: CacheSection = section("cache", CacheSection)
     stages: tuple[StageSection, ...] = sections("stage", StageSection, "geo")
     discovery: DiscoverySection = section("discovery", DiscoverySection)

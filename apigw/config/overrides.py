@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from apigw.config.draft import unknown_key
 from apigw.config.names import spelled
 from apigw.config.option import SectionKind
-from apigw.config.planned import PLANNED
 from apigw.config.problems import ConfigError, Origin, did_you_mean
 
 PREFIX = "APIGW__"
@@ -62,6 +61,6 @@ class Overrides:
             yield ConfigError(origin, "", "", f"may mean {' or '.join(f'[{h}]' for h in hits)}, rename one of the two")
         elif not hits:
             header, kind, key = meant[0]
-            known = {spelled(known): known for known in (*kind.options, *PLANNED.get(kind.kind, ()))}
+            known = {spelled(known): known for known in kind.options}
             key = known.get(key, key.lower())
             yield ConfigError(origin, header, key, unknown_key(kind, key))

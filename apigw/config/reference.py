@@ -14,7 +14,6 @@ from textwrap import wrap
 
 from apigw.config.draft import KINDS
 from apigw.config.option import Option
-from apigw.config.planned import PLANNED, PLANNED_NAMED
 
 INI = Path("etc/gw.reference.ini")
 PAGE = Path("docs/configuration.md")
@@ -92,13 +91,6 @@ def _table_lines() -> Iterator[str]:
             cells = (f"`{option.key}`", option.kind.form, _default(option), _meaning(option))
             yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
         yield ""
-    yield "### Not yet"
-    yield ""
-    yield "These names are taken. Using one is an error that says so, until what it is for is there."
-    yield ""
-    for name, keys in PLANNED.items():
-        heading = KINDS[name].heading if name in KINDS else f"[{name}:NAME]" if name in PLANNED_NAMED else f"[{name}]"
-        yield f"- `{heading}`: {', '.join(f'`{key}`' for key in keys)}"
 
 
 def _default(option: Option) -> str:

@@ -122,6 +122,8 @@ class AccessLogFormat:
             named = asked.name[:NAME].encode("ascii")
             told = b'"graphql":{"type":"%b","name":"%b","cost":%d}' % (asked.kind.encode("ascii"), named, asked.cost)
             line = b"%b,%b}\n" % (line[:-2], told)
+        if exchange.trace is not None:
+            line = b'%b,"trace_id":"%b"}\n' % (line[:-2], exchange.trace.trace_id)
         return line
 
     def _place(self, route: Route | None) -> bytes:

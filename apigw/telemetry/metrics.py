@@ -16,6 +16,7 @@ from apigw.telemetry.graphql import GraphqlMetrics
 from apigw.telemetry.loop_lag import LoopLag
 from apigw.telemetry.redis import RedisMetrics
 from apigw.telemetry.requests import RequestMetrics
+from apigw.telemetry.span_counts import SpanCounts
 from apigw.telemetry.upstreams import States, UpstreamMetrics
 from apigw.telemetry.versions import VersionMetrics
 from twisted import __version__ as twisted_version
@@ -53,6 +54,7 @@ class GatewayMetrics:
         self.versions = VersionMetrics()
         self.fanout = FanoutMetrics()
         self.graphql = GraphqlMetrics(seconds)
+        self.spans = SpanCounts()
         for collector in (
             self.requests,
             UpstreamMetrics(states),
@@ -61,6 +63,7 @@ class GatewayMetrics:
             self.versions,
             self.fanout,
             self.graphql,
+            self.spans,
             self.lag,
             Build(version),
         ):

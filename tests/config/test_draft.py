@@ -22,7 +22,7 @@ def test_headers(header):
         ("service", "needs a name, write [service:NAME]"),
         ("service:", "needs a name, write [service:NAME]"),
         ("service:a b", "'a b' is not a name"),
-        ("tracing", "is not supported by this version, leave the section out"),
+        ("traceing", "unknown section, did you mean [tracing]?"),
         ("DEFAULT", "unknown section"),
     ],
 )

@@ -376,11 +376,11 @@ def test_wrong_urls_name_the_variable():
 def test_the_other_founding_variables():
     config = load(
         None,
-        {"BODY_SIZE_LIMIT": "2mb", "SHUTDOWN_TIMEOUT_MS": "1500", "OTEL_EXPORTER_OTLP_ENDPOINT": "x", "REDIS_URL": ""},
+        {"BODY_SIZE_LIMIT": "2mb", "SHUTDOWN_TIMEOUT_MS": "1500", "REDIS_URL": "x"},
     )
     assert config.gateway.max_body == 2 * 1024**2
     assert config.gateway.drain_timeout == 1.5
-    assert config.unused == ("OTEL_EXPORTER_OTLP_ENDPOINT",)
+    assert config.unused == ("REDIS_URL",)
 
 
 def test_the_file_comes_before_the_founding_variables():

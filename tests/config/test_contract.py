@@ -1,11 +1,7 @@
-"""The names that users rely on: each works, or says that it doesn't yet."""
-
-import pytest
+"""The names that users rely on: each is there."""
 
 from apigw.config.draft import KINDS
-from apigw.config.loader import loads
-from apigw.config.planned import PLANNED, PLANNED_NAMED, UNUSED_VARIABLES
-from apigw.config.problems import ConfigErrors
+from apigw.config.founding import UNUSED_VARIABLES
 from apigw.config.versioning import OF_A_VERSION
 
 CONTRACT = {
@@ -74,26 +70,14 @@ FOUNDING = {
 KEYS = {(kind, key) for kind, keys in CONTRACT.items() for key in keys.split()}
 IN_FORCE = {(kind.kind, key) for kind in KINDS.values() for key in kind.options}
 IN_FORCE |= {("versioning", f"*.{key}") for key in OF_A_VERSION if ("version", key) in IN_FORCE}
-NOT_YET = {(kind, key) for kind, keys in PLANNED.items() for key in keys}
 
 
-def test_each_key_of_the_contract_is_in_force_or_planned():
-    assert KEYS - IN_FORCE == NOT_YET
-    assert not IN_FORCE & NOT_YET
-
-
-def test_using_what_is_planned_is_an_error_that_says_so():
-    for kind, key in NOT_YET:
-        header = f"{kind}:name" if kind in NAMED else kind
-        with pytest.raises(ConfigErrors) as caught:
-            loads(f"[{header}]\n{key.replace('*', 'word')} = x\n", "f", {})
-        said = f"f:2: [{header}] {key.replace('*', 'word')}: is not supported by this version, leave it out"
-        whole = f"f:1: [{header}]: is not supported by this version, leave the section out"
-        assert (said if kind in KINDS else whole) in str(caught.value).split("\n")
+def test_each_key_of_the_contract_is_there():
+    assert KEYS <= IN_FORCE
 
 
 def test_the_kinds_that_have_names():
-    assert {kind.kind for kind in KINDS.values() if kind.named} | set(PLANNED_NAMED) == NAMED
+    assert {kind.kind for kind in KINDS.values() if kind.named} == NAMED
 
 
 def test_each_founding_variable_is_used_or_known_not_to_be():

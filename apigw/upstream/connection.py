@@ -127,6 +127,7 @@ class PeerConnection(Protocol):
         self._buffer = b""
         self._searched = 0
         self._interim = 0
+        self._held = False
         self._earlier: ResponseHead | None = None
         self._error: GatewayError | None = None
 
@@ -353,6 +354,10 @@ class PeerConnection(Protocol):
             self._keep_alive = self._keep_alive and not decoder.rest
             self._response = self._decoder = None
             response.trailers = response_fields(decoder.trailers)[0]
+            if self._held:
+                # Its reader had enough with the very last of it; the next answer is somebody else's.
+                self._held = False
+                self.transport.resumeProducing()
             self._message_done(self._seconds())
             response.end()
 
@@ -379,6 +384,7 @@ class PeerConnection(Protocol):
         """The reader of the response has enough."""
         if self.transport is not None and self.usable and self._response is not None:
             self._deadline.set(inf)
+            self._held = True
             self.transport.pauseProducing()
 
     def resume(self) -> None:
@@ -386,6 +392,7 @@ class PeerConnection(Protocol):
         if self.transport is not None and self.usable and self._response is not None:
             assert self._attempt is not None
             self._deadline.set(self._seconds() + self._attempt.timeouts.idle)
+            self._held = False
             self.transport.resumeProducing()
 
     def stop(self) -> None:

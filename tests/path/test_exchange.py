@@ -225,6 +225,27 @@ def test_a_client_that_does_not_read_pauses_the_service() -> None:
     assert not service.paused
 
 
+def test_a_connection_whose_answer_ends_while_the_client_does_not_read_is_read_for_the_next_one() -> None:
+    memory = Memory()
+    client, service = begin(memory)
+    service.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nh")
+    client.take()
+
+    def write(data: bytes) -> None:
+        """As a transport does whose buffer is full by that."""
+        client.written += data
+        client.producer.pauseProducing()
+
+    client.write = write  # type: ignore[method-assign]
+    service.feed(b"i")
+    assert (client.take(), memory.done[0].complete) == (b"i", True)
+    assert not service.paused
+    service.take()
+    _, again = begin(memory)
+    assert again is service
+    assert service.take().startswith(b"GET /a ")
+
+
 def test_a_client_that_never_reads_is_cut_off() -> None:
     memory = Memory()
     client, service = begin(memory)

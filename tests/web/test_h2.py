@@ -287,6 +287,17 @@ def test_a_service_goes_on_once_the_client_has_taken():
     assert (len(answer.body), answer.ended) == (0x11000, True)
 
 
+def test_a_connection_whose_answer_waits_for_the_window_is_read_for_the_next_one():
+    talk = Talk(window=0)
+    _, service = talk.ask()
+    service.take()
+    service.feed(CHUNKED + b"1\r\na\r\n")
+    service.feed(b"11000\r\n" + bytes(0x11000) + b"\r\n0\r\n\r\n")
+    assert not service.paused
+    _, again = talk.ask()
+    assert again is service
+
+
 def test_an_answer_that_was_all_there_at_once_is_sent_as_the_window_opens():
     talk = Talk(window=0)
     number, service = talk.ask()

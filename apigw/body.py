@@ -33,6 +33,7 @@ class RequestBody:
     :ivar ended: the last byte is here.
     :ivar failure: why it will never be complete.
     :ivar trailers: fields that came after the last chunk; complete once ``ended``.
+    :ivar outgoing: what of the trailers the service gets; None for all that a request may have.
     :ivar expects: the client waits for 100 (Continue) before it sends anything.
     :ivar on_failure: told of a failure before the consumer is.
     """
@@ -53,6 +54,7 @@ class RequestBody:
         "keep",
         "length",
         "on_failure",
+        "outgoing",
         "received",
         "trailers",
     )
@@ -73,6 +75,7 @@ class RequestBody:
         self.failure: GatewayError | None = None
         self.trailers: Fields = []
         self.on_failure: Callable[[GatewayError], object] | None = None
+        self.outgoing: Callable[[Fields], Fields] | None = None
         self._pause = pause
         self._resume = resume
         self._paused = False

@@ -229,7 +229,10 @@ class PeerConnection(Protocol):
         body, self._upload = self._upload, None
         if body is None or self.transport is None or not self.usable:
             return
-        end = encode_last_chunk(request_fields(body.trailers)) if self._chunked else b""
+        end = b""
+        if self._chunked:
+            trailers = request_fields(body.trailers)
+            end = encode_last_chunk(trailers if body.outgoing is None else body.outgoing(trailers))
         if self._head or end:
             head, self._head = self._head, b""
             self.transport.write(head + end)

@@ -71,6 +71,7 @@ class Forwarder:
             if body.failure is not None:
                 raise body.failure
             body.keep = max(body.keep, self._retries.body)
+            body.outgoing = None if self._outgoing is None else self._trailing
         target = request.path + request.query if self._target is None else self._target(exchange)
         has_host = self._preserve_host and request.authority != b""
         key = None if self._key is None else self._key(exchange)
@@ -126,6 +127,11 @@ class Forwarder:
             "timeouts": timeouts,
             "retries": self._retries,
         }
+
+    def _trailing(self, trailers: Fields) -> Fields:
+        """Those that the service would get as fields: what is kept from it there may not come after the body."""
+        assert self._outgoing is not None
+        return [field for field in trailers if field in self._outgoing([field])]
 
     def _rewritten(self, exchange: Exchange) -> bytes:
         request = exchange.request

@@ -14,7 +14,7 @@ from tests.authority import Authority, write
 from tests.tokens import SECRET, signed
 from tests.wire.gateway import BOUND, Gateway
 from tests.wire.server import Server
-from tests.wire.sockets import Wire, connect
+from tests.wire.sockets import Service, Wire, connect
 
 INI = """\
 [gateway]
@@ -96,6 +96,28 @@ def test_claims_and_authorization(user: Server, tmp_path: Path) -> None:
             assert not {"X-User-Email", "x_tenant", "X-Tenant", "X-Groups", "X-User-Scopes"} & set(fields)
         wire.close()
         assert ENVIRON["OWN"] not in "\n".join([*gateway.output, json.dumps(gateway.logged)])
+
+
+def test_what_no_service_gets_as_a_field_it_does_not_get_as_a_trailer(tmp_path: Path) -> None:
+    service = Service()
+    ini = INI.format(port=service.port).replace(
+        "path = /dropped\n",
+        "path = /dropped\nrequest.set = X-Env: prod, X-Client: {client_ip}\nrequest.remove = X-Debug\n",
+    )
+    names = ["X-Tenant", "x_tenant", "X-Groups", "X-Api-Key", "X-Env", "X-Client", "X.Debug", "X-User-Id", "X-Checksum"]
+    trailers = "".join(f"{name}: forged\r\n" for name in names)
+    try:
+        with Gateway(tmp_path, ini + "[api_keys]\nfield = X-Api-Key\n", environ=ENVIRON) as gateway:
+            wire = connect(gateway.port)
+            head = "POST /dropped HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+            wire.send(f"{head}1\r\nx\r\n0\r\n{trailers}\r\n".encode())
+            asked = service.accept()
+            assert asked.request().trailers == [(b"X-Checksum", b"forged")]
+            asked.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+            assert wire.answer().status == 204
+            wire.close()
+    finally:
+        service.close()
 
 
 def test_the_certificate_at_the_places_that_are_no_routes(user: Server, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from attrs import evolve
 
-from apigw.closing import service_door
 from apigw.config import GatewayConfig
 from apigw.config.aggregating import PartTarget
 from apigw.config.fallback import ServiceFallback
@@ -28,6 +27,7 @@ from apigw.upstream.forwarder import Forwarder
 from apigw.upstream.keys import hash_key
 from apigw.upstream.split import Split, Target
 from apigw.upstream.upstream import Upstream
+from apigw.wiring.closing import service_door
 
 
 class Forward(Protocol):

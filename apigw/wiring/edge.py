@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from apigw.closing import doors
 from apigw.config import GatewayConfig
 from apigw.config.graphql import GraphqlSection
 from apigw.config.limiting import Limit
@@ -41,6 +40,7 @@ from apigw.state.inflight import LocalInFlight
 from apigw.state.shared import SharedMemory
 from apigw.state.zone import Zone
 from apigw.streams import Streams
+from apigw.wiring.closing import doors
 
 if TYPE_CHECKING:
     from apigw.redis.client import Redis

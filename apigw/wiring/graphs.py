@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IReactorTime
 
 from apigw.config.graphql import GraphqlSection
-from apigw.edge import Edge
 from apigw.pipeline import Stage
 from apigw.policy.graphql.rules import Firewall
 from apigw.reload import CannotStart
@@ -17,6 +16,7 @@ from apigw.stages.events import EventStreams
 from apigw.stages.graphql import GraphqlEnds, GraphqlErrors, GraphqlFirewall, NoMultipart
 from apigw.streams import Streams
 from apigw.telemetry.graphql import GraphqlMetrics
+from apigw.wiring.edge import Edge
 
 if TYPE_CHECKING:
     from apigw.policy.graphql.rules import Rules

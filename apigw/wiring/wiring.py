@@ -1,0 +1,114 @@
+"""From one configuration to all that answers requests by it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from apigw.admin.actions import NotPossible
+from apigw.admin.live import Seen
+from apigw.config import ConfigErrors, GatewayConfig
+from apigw.config.loader import Steps
+from apigw.core import GatewayCore
+from apigw.finder import ProxyRoutes
+from apigw.reload import CannotStart, in_turns
+from apigw.routes import GatewayRoutes
+from apigw.telemetry.upstreams import ServiceState
+from apigw.wiring.admin import AdminListener
+from apigw.wiring.around import Around
+from apigw.wiring.common import Common
+from apigw.wiring.edge import Edge
+from apigw.wiring.entry import Entry
+from apigw.wiring.forwarders import Forwarders
+from apigw.wiring.parts import Parts
+from apigw.wiring.routing import Routing
+from apigw.wiring.services import Services
+
+
+class Wiring:
+    """
+    All that one configuration needs to answer requests, listeners apart. Nothing works before :meth:`commit`.
+
+    :param before: the one in use, of which all is kept that doesn't change.
+    """
+
+    core: GatewayCore
+    routes: GatewayRoutes
+    admin: tuple[GatewayCore, GatewayRoutes]
+    _edge: Edge
+    _services: Services
+    _parts: Parts
+    _routing: Routing
+
+    def __init__(self, config: GatewayConfig, around: Around, before: Wiring | None = None) -> None:
+        self._config = config
+        self._around = around
+        self._before = before
+        self._edge = Edge(config, around.date, around.seconds, around.epoch, None if before is None else before._edge)
+        self._services = Services(config, around.builder, None if before is None else before._services)
+
+    def build(self) -> Steps[None]:
+        """
+        Make what is new.
+
+        :raises CannotStart: something can't be used; it is to be given up then.
+        """
+        config, around, before = self._config, self._around, self._before
+        services, edge = self._services, self._edge
+        yield from services.build()
+        parts = self._parts = Parts(config, around, edge, None if before is None else before._parts)
+        common = Common(config, around, services.states)
+        forwarders = Forwarders(config, around, services.upstreams, parts.traces)
+        entry = Entry(config, parts.tokens, parts.key_file, around.epoch)
+        routing = self._routing = Routing(config, around, parts, edge, common, forwarders, entry)
+        yield from routing.build()
+        self.core, self.routes = routing.core, routing.resources
+        if config.admin is not None:
+            self.admin = AdminListener(config, around, parts, common, services, routing.find, self._beside).build()
+
+    def commit(self) -> None:
+        """Begin to work, and end what of the configuration before isn't needed any more."""
+        self._before = None
+        self._parts.start()
+        self._services.commit()
+
+    def give_up(self) -> None:
+        """It will not be used; the one before goes on."""
+        self._services.give_up()
+
+    def stop(self) -> Deferred[Any]:
+        """The end. :return: fires when all has been sent that is kept for others; within a second or so."""
+        ended = self._parts.stop()
+        self._services.abort()
+        return ended
+
+    def redirecting(self, port: int) -> GatewayRoutes:
+        """For a listener all of whose requests take one route: to https, on that port."""
+        return self._routing.redirecting(port)
+
+    def states(self) -> list[ServiceState]:
+        """How the services are at this moment."""
+        return self._services.states()
+
+    def seen(self) -> list[Seen]:
+        """All services, for who looks at them each second."""
+        return self._services.seen()
+
+    async def _beside(self, text: str, use: Callable[[ProxyRoutes], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        """
+        Have something done with the routes of another configuration.
+
+        :raises NotPossible: it can't be used.
+        """
+        try:
+            config = await in_turns(self._around.steering.load(text), self._around.reactor)
+            other = Wiring(config, self._around, self)
+            try:
+                await in_turns(other.build(), self._around.reactor)
+                return await use(other._routing.find)
+            finally:
+                other.give_up()
+        except (ConfigErrors, CannotStart) as wrong:
+            raise NotPossible(str(wrong)) from None

@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -112,6 +113,28 @@ def _plan(gateway: Gateway, given: Namespace) -> Any:
     return gateway.post("/api/plan", {"config": text}, LONG)
 
 
+def _purge(gateway: Gateway, given: Namespace) -> Any:
+    body: dict[str, object] = {}
+    if given.url:
+        parts = urlsplit(given.url)
+        if parts.netloc:
+            body["host"] = parts.netloc
+        path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+        body |= {"path": path, "prefix": given.prefix}
+    elif not (given.route or given.all):
+        raise Trouble("name a URL or a path, --route NAME, or --all")
+    if given.route:
+        body["route"] = given.route
+    return gateway.post("/api/cache/purge", body)
+
+
+def _purge_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("url", nargs="?", help="https://api.example.com/a?b=c, or /a for all hosts")
+    parser.add_argument("--prefix", action="store_true", help="and all that begins with it")
+    parser.add_argument("--route", metavar="NAME", help="of one route alone")
+    parser.add_argument("--all", action="store_true", help="everything")
+
+
 def _levels(value: Any) -> str:
     return "\n".join([value["level"], *(f"{name} {level}" for name, level in value["namespaces"].items())])
 
@@ -136,6 +159,12 @@ COMMANDS = {
         "close the gateway, a service or a route", _maintenance, tables.maintenance, _maintenance_arguments
     ),
     "log-level": Command("how much the gateway's log tells", _level, _levels, _level_arguments),
+    "purge": Command(
+        "keep answers in the cache no more",
+        _purge,
+        lambda value: f"{value['purged']} answers purged",
+        _purge_arguments,
+    ),
     "explain": Command("what would become of a request, and why", _explain, tables.explain, _explain_arguments),
     "plan": Command("what another file would do to the last requests", _plan, tables.plan, _plan_arguments),
 }

@@ -11,6 +11,7 @@ from apigw.admin import openapi
 from apigw.admin.access import AdminOnly
 from apigw.admin.actions import ROUTE, Actions
 from apigw.admin.api import AdminApi
+from apigw.admin.cache import CacheOperations
 from apigw.admin.dashboard import PATH as DASHBOARD_PATH
 from apigw.admin.dashboard import Dashboard
 from apigw.admin.explain import Explainer
@@ -117,6 +118,7 @@ class AdminListener:
         operations = [
             *AdminApi(config, __version__, self._services.states, self._around.uptime, live, self._date).operations(),
             *Actions(self._services.upstreams, self._around.steering, closed).operations(),
+            *CacheOperations(self._parts.cache, config.cache.size).operations(),
             *VersionsView(config, self._parts.calls, self._epoch).operations(),
             *Explainer(self._find, self._services.upstreams, self._seconds).operations(),
             *Planner(self._find, live, self._beside, partial(in_turns, clock=self._reactor)).operations(),

@@ -35,8 +35,8 @@ PATIENCE = 5.0
 KEPT = 10_000
 """Requests of operators that are repeated to new workers; of more the first are forgotten."""
 
-EFFECTLESS = (b"/api/explain", b"/api/plan")
-"""Paths whose POST changes nothing."""
+EFFECTLESS = (b"/api/explain", b"/api/plan", b"/api/cache/purge")
+"""Paths whose POST changes nothing that a new worker has."""
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a request; what an operation takes at most it says itself."""

@@ -16,10 +16,25 @@ LEAST = ("apigw_upstream_peer_healthy", "apigw_tls_")
 
 ADDED = ("counter", "histogram", "summary")
 
-SUMS = frozenset({"active", "busy", "idle", "waiting", "opened", "ejections", "queued", "trips"})
+SUMS = frozenset(
+    {
+        "active",
+        "busy",
+        "idle",
+        "waiting",
+        "opened",
+        "ejections",
+        "queued",
+        "trips",
+        "answers",
+        "bytes",
+        "capacity",
+        "purged",
+    }
+)
 """Keys of views whose numbers are added; ``transitions``, ``failures`` and the like are added whole."""
 
-COUNTS = frozenset({"transitions", "failures", "retries", "retries_declined", "queue_refused"})
+COUNTS = frozenset({"transitions", "failures", "retries", "retries_declined", "queue_refused", "results"})
 """Keys of views that hold numbers by name, all to be added."""
 
 IDENTITY = ("service", "name", "peer")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from signal import SIGHUP
@@ -92,6 +95,38 @@ def test_answers_are_kept_validated_removed_and_counted(tmp_path: Path) -> None:
         assert 'apigw_cache_requests_total{http_route="a",result="revalidated"} 2' in metrics
         assert "apigw_cache_answers 3" in metrics
         assert gateway.troubles() == []
+
+
+def test_operators_purge(tmp_path: Path) -> None:
+    with scripted(lambda asked: Reply(200, b"x" * 100)) as service:
+        ini = INI.format(port=service.port).replace("[gateway]", "[gateway]\nworkers = 2", 1)
+        assert "workers = 2" in ini
+        with Gateway(tmp_path, ini, listeners=2) as gateway:
+            port = gateway.ports["public"]
+            admin = f"http://127.0.0.1:{gateway.ports['admin']}"
+
+            def purge(*words: str) -> str:
+                command = [sys.executable, "-m", "apigw", "purge", *words, "--admin", admin]
+                return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
+
+            def fill() -> None:
+                for path in ("/a", "/a/1", "/b?x=1"):
+                    while not status_of(fetch(port, path)).startswith("hit"):
+                        pass
+
+            fill()
+            held = json.loads(fetch(gateway.ports["admin"], "/api/cache", Host="localhost").body)
+            assert held["answers"] >= 3
+            assert held["bytes"] > 300
+            assert sum(route["results"]["hit"] for route in held["requests"]) >= 3
+            assert purge("/b?x=1") in ("1 answers purged", "2 answers purged")
+            assert int(purge("http://h/a", "--prefix").split()[0]) >= 2
+            fill()
+            assert purge("http://elsewhere/a", "--prefix") == "0 answers purged"
+            assert int(purge("--route", "a").split()[0]) >= 3
+            fill()
+            assert int(purge("--all").split()[0]) >= 3
+            assert json.loads(fetch(gateway.ports["admin"], "/api/cache", Host="localhost").body)["answers"] == 0
 
 
 def test_a_hundred_at_once_are_one_for_the_service(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from apigw.admin.actions import NAME
 from apigw.admin.operations import Asked, Operation, Schema
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 PURGE = "/api/cache/purge"
 
-_TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": 8192}
+_TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": 2048}
 
 
 class CacheOperations:
@@ -34,10 +35,10 @@ class CacheOperations:
             self._purge,
             {"type": "object", "required": ["purged"], "properties": {"purged": {"type": "integer"}}},
             takes={
-                "host": _TEXT,
+                "host": NAME,
                 "path": _TEXT,
                 "prefix": {"type": "boolean"},
-                "route": _TEXT,
+                "route": NAME,
             },
             acts=True,
         )

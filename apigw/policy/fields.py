@@ -101,6 +101,9 @@ and what makes a browser keep to the rules reaches the browser. Such an option i
 7.6.1 forbids it. The gateway's own fields need no place here: they are set after the client's were removed.
 """
 
+CREDENTIALS = frozenset((b"authorization", b"proxy-authorization", b"cookie", b"x-api-key"))
+"""Fields by which services know who asks."""
+
 FOLD = bytes(byte if chr(byte).isascii() and chr(byte).isalnum() else ord("-") for byte in bytes(range(256)).lower())
 """
 Lower case, with a hyphen for whatever isn't a letter or digit. CGI, and with it WSGI and PHP, gives ``X_User-Id`` and

@@ -54,10 +54,16 @@ def place(who: str, key: bytes) -> str:
     return sha256(b"%d:%b%b" % (len(who.encode()), who.encode(), key)).hexdigest()
 
 
-def fingerprint(method: bytes, authority: bytes, target: bytes, body: bytes) -> bytes:
-    """What requests with one key must have in common; :data:`FINGERPRINT` bytes."""
+def fingerprint(
+    method: bytes, authority: bytes, target: bytes, body: bytes, credentials: Sequence[bytes] = ()
+) -> bytes:
+    """
+    What requests with one key must have in common; :data:`FINGERPRINT` bytes.
+
+    :param credentials: by which a service tells who asks, where the gateway can't.
+    """
     told = sha256()
-    for part in (method, authority, target, body):
+    for part in (method, authority, target, body, *credentials):
         told.update(b"%d:" % len(part))
         told.update(part)
     return told.digest()

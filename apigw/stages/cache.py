@@ -42,7 +42,7 @@ from apigw.policy.cache.validators import (
     has_it,
     not_modified,
 )
-from apigw.policy.fields import IDENTITY, IDENTITY_PREFIXES
+from apigw.policy.fields import CREDENTIALS, IDENTITY, IDENTITY_PREFIXES
 from apigw.stages.cache_body import CopiedBody, Nobody
 from apigw.task import Awaited, Task
 
@@ -59,9 +59,6 @@ MARKS = 10_000
 
 TURNS = 3
 """How often a request waits for others before it asks by itself."""
-
-CREDENTIALS = frozenset((b"authorization", b"proxy-authorization", b"cookie", b"x-api-key"))
-"""Fields by which services know who asks."""
 
 _DATED = (b"date", b"age", b"content-length")
 

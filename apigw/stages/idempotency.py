@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from apigw.errors import AnswerNotKept, ClaimsUnavailable, ClientError, GatewayError, KeyReused, KeyUnderWay
 from apigw.messages import Exchange, Response, field_values
 from apigw.pipeline import Across
+from apigw.policy.fields import CREDENTIALS
 from apigw.policy.idempotency import (
     FINGERPRINT,
     NOT_KEPT,
@@ -171,7 +172,7 @@ class Once:
     async def _once(self, exchange: Exchange, key: bytes) -> Response:
         request = exchange.request
         body = await keep_request(exchange, MAX_BODY)
-        told = fingerprint(request.method, request.authority.lower(), request.target, body)
+        told = fingerprint(request.method, request.authority.lower(), request.target, body, _credentials(exchange))
         where = place(_whose(exchange), key)
         flights = self._claims.flights
         flight = flights.get(where)
@@ -298,6 +299,18 @@ def _whose(exchange: Exchange) -> str:
     if exchange.principal is not None:
         return f"user {exchange.principal}"
     return f"ip {client_key(exchange.client_ip)}"
+
+
+def _credentials(exchange: Exchange) -> list[bytes]:
+    """What a guest shows to the service: others behind its address get nothing of it."""
+    if exchange.identity is not None:
+        return []
+    request = exchange.request
+    shown = [part for name, value in request.fields if name.lower() in CREDENTIALS for part in (name.lower(), value)]
+    tls = request.client.tls
+    if tls is not None and tls.certificate is not None:
+        shown += [b"certificate", tls.certificate.fingerprint]
+    return shown
 
 
 def _too_long(waiter: Awaited[Any]) -> None:

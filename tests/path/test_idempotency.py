@@ -112,6 +112,19 @@ def test_keys_of_others_are_others() -> None:
     assert gate.served == 4
 
 
+@pytest.mark.parametrize("name", ["Cookie", "Authorization", "X-Api-Key"])
+def test_guests_of_one_address_whom_the_service_tells_apart_get_nothing_of_each_other(name: str) -> None:
+    gate = Gate()
+    first = gate.ask(more=f"{name}: anna\r\n")
+    waiting = gate.ask(more=f"{name}: bob\r\n")
+    gate.memory.dials[0].feed(OK)
+    assert answer(first)[0] == 201
+    assert answer(waiting)[0] == 422
+    for more, status in ((f"{name}: anna\r\n", 201), (f"{name}: bob\r\n", 422), ("", 422)):
+        assert answer(gate.ask(more=more))[0] == status
+    assert gate.served == 1
+
+
 def test_without_a_key_and_with_a_safe_method_nothing_is_kept() -> None:
     gate = Gate()
     gate.ask("")

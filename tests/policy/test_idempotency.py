@@ -35,8 +35,10 @@ def test_all_that_makes_a_request_is_in_its_fingerprint() -> None:
         fingerprint(b"POST", b"g", *one[2:]),
         fingerprint(b"POST", b"h", b"/a", b"body"),
         fingerprint(b"POST", b"h", b"/a?bb", b"ody"),
+        fingerprint(*one, [b"cookie", b"a"]),
+        fingerprint(*one, [b"cookie", b"b"]),
     }
-    assert len(told) == 5
+    assert len(told) == 7
     assert fingerprint(*one) in told
 
 

@@ -69,6 +69,9 @@ ANOTHER_ROUND = b"drain..."
 WORTH = 1024
 """Bytes of an answer that a client made so few by its window, and that may be acknowledged nevertheless."""
 
+WRITE_SIZE = 65536
+"""Bytes of answers that are written at once, where there are as many; then it is looked whether the client keeps up."""
+
 DRAIN_ROUND = 1.0
 """Seconds after which that isn't waited for any more."""
 
@@ -307,13 +310,12 @@ class Http2Connection(Protocol):
         """So many bytes of a body are dealt with; the client may send as many more."""
         if size and not self._closed():
             self._machine.acknowledge_received_data(size, number)
-            self._write_soon()
+            self.write_soon()
 
     def send_head(self, number: int, fields: Fields, last: bool) -> None:
-        """A head, or trailers."""
+        """A head, or trailers; it leaves with what is flushed next, or by :meth:`write_soon`."""
         if not self._closed():
             self._machine.send_headers(number, fields, end_stream=last)
-            self._write_soon()
 
     def send_body(self, number: int, data: bytes, last: bool) -> None:
         """For :meth:`Http2Stream.send_some`, within :meth:`flush`, which writes it."""
@@ -332,7 +334,12 @@ class Http2Connection(Protocol):
             self._machine.reset_stream(number, code)
         except (StreamClosedError, NoSuchStreamError):
             return
-        self._write_soon()
+        self.write_soon()
+
+    def write_soon(self) -> None:
+        """Write what was sent: now, or once all is dealt with that has come."""
+        if not self._busy:
+            self._write_out()
 
     def flush(self, stream: Http2Stream) -> None:
         """A stream has something to send."""
@@ -362,6 +369,7 @@ class Http2Connection(Protocol):
         """One frame of each stream in turn, as long as the client takes them."""
         machine, waiting = self._machine, self._waiting
         self._busy = moved = True
+        unwritten = 0
         while moved and waiting:
             moved = False
             for number, stream in list(waiting.items()):
@@ -375,13 +383,12 @@ class Http2Connection(Protocol):
                 moved = moved or sent >= 0
                 if 0 <= sent < room or sent >= WORTH:
                     self._guard.idle_frames.grant(2.0)
-                self._write_out()
+                unwritten += sent
+                if unwritten >= WRITE_SIZE:
+                    unwritten = 0
+                    self._write_out()
         self._busy = False
         self._write_out()
-
-    def _write_soon(self) -> None:
-        if not self._busy:
-            self._write_out()
 
     def _write_out(self) -> None:
         data = self._machine.data_to_send()

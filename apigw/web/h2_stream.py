@@ -57,7 +57,7 @@ class Http2Stream:
         self._response: Response | None = None
         self._source: Any = None
         self._source_paused = False
-        self._pending = bytearray()
+        self._pending: bytearray | memoryview = bytearray()
         self._complete = False
         self._sent_before = 0
         self._malformed = False
@@ -202,6 +202,7 @@ class Http2Stream:
             now = self._body_begun = self._connection.site.seconds()
             self._reading.set(now + self._settings.body_idle_timeout)
         self._connection.send_head(self.number, answer_fields(status, wire_lines(fields)), False)
+        self._connection.write_soon()
 
     def respond(self, exchange: Exchange, response: Response) -> None:
         """Send the final answer, as it comes."""
@@ -213,15 +214,18 @@ class Http2Stream:
         if response.bodyless or exchange.request.method == b"HEAD" or body == b"":
             self._connection.send_head(self.number, head, True)
             self._over(True)
+            self._connection.write_soon()
             return
         self._response = response
         self._connection.send_head(self.number, head, False)
         if isinstance(body, bytes):
-            self._pending += body
+            # Others may have it too, so it isn't copied.
+            self._pending = memoryview(body)
             self._complete = True
             self._want()
         else:
             body.deliverBody(self)
+            self._connection.write_soon()
             if self._source_paused and self._source is not None:
                 # To begin with a body is to resume it, whatever was said while it was handed over.
                 self._source.pauseProducing()
@@ -243,6 +247,7 @@ class Http2Stream:
     def dataReceived(self, data: bytes) -> None:
         if self._exchange is None:
             return
+        assert isinstance(self._pending, bytearray)
         self._pending += data
         self._want()
         if len(self._pending) >= HIGH_WATER and not self._source_paused and self._exchange is not None:
@@ -288,9 +293,12 @@ class Http2Stream:
         last = self._complete and size == len(pending)
         trailers = response.trailers if last else ()
         if size or (last and not trailers):
-            self._connection.send_body(self.number, bytes(pending[:size]), last and not trailers)
+            self._connection.send_body(self.number, bytes(memoryview(pending)[:size]), last and not trailers)
             exchange.sent += size
-            del pending[:size]
+            if isinstance(pending, memoryview):
+                pending = self._pending = pending[size:]
+            else:
+                del pending[:size]
         if last:
             self.wants = False
             if trailers:
@@ -389,7 +397,7 @@ class Http2Stream:
     def _stop(self) -> None:
         self.wants = False
         self._acknowledge()
-        self._pending.clear()
+        self._pending = bytearray()
         for deadline in (self._reading, self._writing):
             if deadline is not None:
                 deadline.stop()

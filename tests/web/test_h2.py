@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hyperframe.frame import DataFrame, Frame, GoAwayFrame, PingFrame, RstStream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apigw.messages import Response
 from apigw.policy.http2 import Http2Limits
 from apigw.stages.events import EventStreams
 from apigw.streams import Streams
@@ -270,6 +272,23 @@ def test_who_takes_enough_is_not_cut():
         talk.clock.advance(3.0)
         talk.wire.send(WindowUpdateFrame(number, window_increment=1000))
     assert (talk.read().answers[number].reset, len(talk.wire.answers[number].body)) == (None, 11000)
+
+
+def test_what_is_kept_for_others_too_is_not_copied_for_each_client_that_does_not_read():
+    kept = bytes(2**20)
+    memory = Memory(settings=SETTINGS, across=lambda exchange: Response(200, b"OK", [], kept))
+    talk = Talk(memory, window=0)
+    tracemalloc.start()
+    try:
+        numbers = [talk.wire.ask() for _ in range(50)]
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 2**20
+    talk.wire.send(WindowUpdateFrame(0, window_increment=LARGEST - 65535))
+    talk.wire.send(WindowUpdateFrame(numbers[0], window_increment=2**20))
+    answer = talk.read().answers[numbers[0]]
+    assert (answer.body == kept, answer.ended) == (True, True)
 
 
 def test_a_service_goes_on_once_the_client_has_taken():

@@ -295,6 +295,41 @@ def test_early_hints_and_continue(opened: Open, service: Service) -> None:
     assert wire.answer(number).statuses == [103, 100, 200]
 
 
+def test_an_answer_that_says_nothing_has_changed(opened: Open, service: Service) -> None:
+    wire = opened()
+    number = wire.ask(b"/a", (b"if-none-match", b'"1"'))
+    peer = service.accept()
+    peer.request()
+    peer.send(b'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\nContent-Length: 1000\r\n\r\n')
+    answer = wire.answer(number)
+    assert (answer.status, answer.body, answer.ended, answer.reset) == (304, b"", True, None)
+    number = wire.ask(b"/b")
+    peer.request()
+    peer.send(OK)
+    assert wire.answer(number).body == b"ok"
+
+
+def test_an_answer_before_the_end_of_an_upload(opened: Open, service: Service) -> None:
+    wire = opened()
+    number = wire.ask(b"/a", method=b"POST", body=b"")
+    wire.body(number, bytes(1000))
+    peer = service.accept()
+    peer.head()
+    peer.send(OK)
+    answer = wire.answer(number)
+    # What was on its way then.
+    for _ in range(200):
+        wire.body(number, bytes(100))
+    wire.settle()
+    assert (answer.status, answer.body, answer.reset, wire.goaways) == (200, b"ok", 0, [])
+    peer.gone()
+    number = wire.ask(b"/b")
+    other = service.accept()
+    other.request()
+    other.send(OK)
+    assert wire.answer(number).body == b"ok"
+
+
 # -- flow control ------------------------------------------------------------------------------------------------------
 
 
@@ -419,6 +454,24 @@ def test_a_reset_cancels_the_request_at_the_service(opened: Open, service: Servi
     gateway.wait(
         lambda: any(line["path"] == "/a" and line["error"] == "client-disconnected" for line in gateway.logged)
     )
+
+
+def test_a_reset_in_the_middle_of_uploads_frees_the_service_and_the_windows(opened: Open, service: Service) -> None:
+    wire = opened()
+    # More than the window of the connection, if what was given up stayed counted.
+    for _ in range(20):
+        number = wire.ask(b"/a", (b"content-length", b"1000000"), method=b"POST", body=b"")
+        wire.body(number, bytes(65536))
+        peer = service.accept()
+        peer.head()
+        wire.reset(number)
+        peer.gone()
+    number = wire.ask(b"/b", method=b"POST", body=bytes(65536))
+    peer = service.accept()
+    assert len(peer.request().body) == 65536
+    peer.send(OK)
+    assert wire.answer(number).body == b"ok"
+    assert wire.goaways == []
 
 
 def test_a_service_that_dies_resets_the_stream(opened: Open, service: Service) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import signal
-import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from tests.authority import Authority, write
 from tests.wire.gateway import Gateway
 from tests.wire.http2_load import Http2Load
-from tests.wire.sockets import Cut, Wire
+from tests.wire.shop import Shop
 from tests.wire.test_reload import reload
 from tests.wire.test_workers import ready
 
@@ -49,42 +47,6 @@ http2 = yes
 path = /more
 service = shop
 """
-
-
-class Shop:
-    """Answers whatever it is asked, and keeps its connections."""
-
-    def __init__(self) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port: int = self._socket.getsockname()[1]
-        self._wires: list[Wire] = []
-        self._threads = [Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                self._wires.append(Wire(self._socket.accept()[0]))
-            except OSError:
-                return
-            self._threads.append(Thread(target=self._serve, args=[self._wires[-1]], daemon=True))
-            self._threads[-1].start()
-
-    def _serve(self, wire: Wire) -> None:
-        wire.socket.settimeout(None)
-        try:
-            while True:
-                body = b"sold" * 2000 + wire.request().body
-                wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
-        except (Cut, OSError):
-            wire.close()
-
-    def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._threads[0].join()
-        for thread in self._threads[1:]:
-            thread.join()
 
 
 @pytest.fixture

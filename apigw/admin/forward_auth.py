@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
 from apigw.dates import HttpDate
-from apigw.errors import ClientError, Unauthorized
+from apigw.errors import ClientError, Forbidden, Unauthorized
 from apigw.messages import Exchange, Response
 from apigw.pipeline import Stage
 from apigw.policy.bearer import challenge
@@ -28,7 +28,8 @@ class ForwardAuth:
     async def __call__(self, exchange: Exchange) -> Response:
         """
         :raises Unauthorized: for a request that makes no sense too: nginx takes any other status for its own failure.
-        :raises Forbidden: a role or a scope is missing.
+        :raises Forbidden: a role or a scope is missing, or the query has the name of a parameter and nothing more: a
+            variable of the proxy's that is empty must not let in everybody.
         """
         try:
             for way in self._ways:
@@ -52,9 +53,16 @@ class ForwardAuth:
 
 
 def _needed(query: bytes) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Roles and scopes, from a query with its ``?``; several parameters of a name count as one."""
+    """
+    Roles and scopes, from a query with its ``?``; several parameters of a name count as one.
+
+    :raises Forbidden: a parameter names none.
+    """
     found: dict[str, list[str]] = {"roles": [], "scopes": []}
-    for name, value in parse_qsl(query[1:].decode("latin-1")):
+    for name, value in parse_qsl(query[1:].decode("latin-1"), keep_blank_values=True):
         if name in found:
-            found[name] += [word.strip() for word in value.split(",") if word.strip()]
+            words = [word.strip() for word in value.split(",") if word.strip()]
+            if not words:
+                raise Forbidden(f"The proxy asks for {name}, but names none.")
+            found[name] += words
     return frozenset(found["roles"]), tuple(found["scopes"])

@@ -161,6 +161,8 @@ def test_what_the_place_answers(tmp_path: Path) -> None:
             (b"?roles=editor", [], 401),
             (b"?roles=editor,admin&scopes=read", [bearer(token)], 200),
             (b"?roles=admin", [bearer(token)], 403),
+            (b"?roles=", [bearer(token)], 403),
+            (b"?roles=editor&scopes=,", [bearer(token)], 403),
             (b"?roles=admin&roles=editor", [bearer(token)], 200),
             (b"?scopes=read,write", [bearer(token)], 403),
             (b"?other=1", [], 200),

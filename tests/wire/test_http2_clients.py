@@ -87,7 +87,7 @@ def test_nghttp(gateway: Gateway, listener: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("listener", ["secure", "plain"])
-@pytest.mark.parametrize("options", [(), ("-w", "10", "-W", "12"), ("-d",)])
+@pytest.mark.parametrize("options", [(), ("-w", "10"), ("-d",)])
 def test_h2load(gateway: Gateway, listener: str, options: tuple[str, ...], tmp_path: Path) -> None:
     if options == ("-d",):
         (tmp_path / "sent").write_bytes(bytes(50_000))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from apigw.config.kind import Kind
+from apigw.config.kind import Kind, choice
 from apigw.config.option import option
 from apigw.config.units import SWITCH, parse_duration, parse_switch, render_duration, size_between
 
@@ -36,6 +36,11 @@ CACHE: Kind[float] = Kind("`on`, `off`, or how long answers are fresh", _parse_c
 class CacheSection:
     """Answers that are kept for routes with `cache`, in the memory of each worker."""
 
+    store: str = option(
+        choice("local", "redis"),
+        default="local",
+        help="`redis` has all gateways find what one of them keeps, too, in the server of `[limits]`.",
+    )
     size: int = option(
         size_between(64 * 1024, 64 * 1024**3),
         default=64 * 1024**2,

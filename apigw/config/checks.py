@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from attrs import frozen
 
+from apigw.config.caching import CacheSection
 from apigw.config.consumers import ApiKeysSection, ConsumerSection
 from apigw.config.discovering import DiscoverySection
 from apigw.config.graphql import GraphqlSection
@@ -65,6 +66,7 @@ def check(found: Found) -> Iterator[ConfigError]:
     yield from _references(found)
     yield from _ready(found)
     yield from _stages(found)
+    yield from _cache(found)
     yield from _demo(found)
     yield from _registry(found)
     yield from _listeners(found)
@@ -101,6 +103,13 @@ def _ready(found: Found) -> Iterator[ConfigError]:
             if name not in known:
                 hint = did_you_mean(name, known) or f", add [service:{name}]"
                 yield found.error(header, "ready_needs", f"there is no [service:{name}]{hint}")
+
+
+def _cache(found: Found) -> Iterator[ConfigError]:
+    shared = any(limits.store == "redis" for _, limits in found.of(LimitsSection))
+    for header, cache in found.of(CacheSection):
+        if cache.store == "redis" and not shared:
+            yield found.error(header, "store", "redis is not there, write store = redis and the URL into [limits]")
 
 
 def _stages(found: Found) -> Iterator[ConfigError]:

@@ -6,7 +6,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from email.utils import formatdate
 from functools import partial
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from attrs import define, field, frozen
 from twisted.internet.interfaces import IProtocol, IReactorTime
@@ -88,6 +88,18 @@ class _Flight:
                 waiter.callback(again)
 
 
+class Sharing(Protocol):
+    """A cache behind this one, which other processes use too."""
+
+    async def find(self, uri: Uri, space: Space, select: Select) -> Entry | None: ...
+
+    def put(self, entry: Entry) -> None: ...
+
+    def forget(self, uri: Uri) -> None: ...
+
+    def purge(self, **conditions: object) -> None: ...
+
+
 class ResponseCache:
     """
     What all routes of a process keep.
@@ -96,8 +108,9 @@ class ResponseCache:
     :param seconds: monotonic. :param epoch: seconds since 1970.
     :param name: in Cache-Status.
 
-    :ivar counts: of requests, by route and by what they got: ``hit``, ``stale``, ``revalidated``, ``collapsed``,
-        ``miss`` or ``bypass``.
+    :ivar shared: what others keep too; None where there are no others.
+    :ivar counts: of requests, by route and by what they got: ``hit``, ``shared``, ``stale``, ``revalidated``,
+        ``collapsed``, ``miss`` or ``bypass``.
     """
 
     def __init__(
@@ -110,6 +123,7 @@ class ResponseCache:
         name: bytes = b"apigw",
     ) -> None:
         self.store = Store(capacity)
+        self.shared: Sharing | None = None
         self.largest = largest
         self.clock = clock
         self.seconds = seconds
@@ -136,6 +150,14 @@ class ResponseCache:
         :param path: raw, with the query; with ``prefix`` all that begins with it.
         :return: how many answers that were.
         """
+        if self.shared is not None:
+            self.shared.purge(host=host, path=path, prefix=prefix, route=route)
+        return self.drop(host, path, prefix, route)
+
+    def drop(
+        self, host: str | None = None, path: str | None = None, prefix: bool = False, route: str | None = None
+    ) -> int:
+        """As :meth:`purge`, in this process alone."""
         wanted_host = None if host is None else uri_of(host.encode("latin-1", "replace"), b"")[0]
         wanted = None if path is None else path.encode("latin-1", "replace")
 
@@ -157,9 +179,15 @@ class ResponseCache:
         request = exchange.request
         uri = uri_of(request.authority, request.path + request.query)
         for gone in invalidated(request.method, response.status, uri, response.seen):
-            self.store.forget(gone)
-            for flight in self._under_way.get(gone, ()):
-                flight.void = True
+            self.forget(gone)
+            if self.shared is not None:
+                self.shared.forget(gone)
+
+    def forget(self, uri: Uri) -> None:
+        """It has changed; others know."""
+        self.store.forget(uri)
+        for flight in self._under_way.get(uri, ()):
+            flight.void = True
 
     # -- flights -------------------------------------------------------------------------------------------------------
 
@@ -359,6 +387,19 @@ class Cached:
         why = why or (b"uri-miss" if cache.store.vary(uri, space) is None else b"vary-miss")
         return await self._fetch(exchange, said.wishes, personal, uri, space, place, entry, why)
 
+    async def _from_others(
+        self, exchange: Exchange, wanted: Wishes, personal: bool, uri: Uri, space: Space, flight: _Flight
+    ) -> Entry | None:
+        """What another process has kept, if it may be given."""
+        shared = self._cache.shared
+        if shared is None or wanted.no_cache:
+            return None
+        entry = _usable(await shared.find(uri, space, partial(selected, exchange)), personal)
+        if entry is None or flight.void or use(entry.terms, entry.at(self._cache.seconds()), wanted) is not Use.FRESH:
+            return None
+        self._cache.store.put(entry)
+        return entry
+
     async def _fetch(
         self,
         exchange: Exchange,
@@ -377,8 +418,15 @@ class Cached:
         """
         cache = self._cache
         flight = cache.begin(uri, place)
-        asked = cache.epoch()
         try:
+            if entry is None and cache.shared is not None:
+                found = await self._from_others(exchange, wanted, personal, uri, space, flight)
+                if found is not None:
+                    cache.over(uri, place, flight, again=True)
+                    self._count("shared")
+                    left = found.terms.lifetime - found.at(cache.seconds())
+                    return self._give(exchange, found, status.hit(cache.name, left))
+            asked = cache.epoch()
             response = await self._ask(exchange, entry)
             if entry is not None and response.status == 304 and not confirms(response.seen, entry.fields):
                 cache.store.drop(entry)
@@ -487,7 +535,11 @@ class Cached:
         if entry.status != 204:
             entry.fields.append((b"Content-Length", b"%d" % len(body)))
         entry.weigh()
-        return entry if self._cache.store.put(entry) else None
+        if not self._cache.store.put(entry):
+            return None
+        if self._cache.shared is not None:
+            self._cache.shared.put(entry)
+        return entry
 
     def _freshen(self, entry: Entry, response: Response, asked: float) -> None:
         """The service has said that what is kept is still good (RFC 9111 section 4.3.4)."""
@@ -509,6 +561,8 @@ class Cached:
         else:
             entry.terms = found
             cache.store.changed(entry)
+            if cache.shared is not None:
+                cache.shared.put(entry)
 
     def _refresh(self, exchange: Exchange, entry: Entry, uri: Uri, space: Space) -> None:
         """Ask the service while the client has the old answer already."""

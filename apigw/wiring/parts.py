@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from apigw.keys.build import Tokens
     from apigw.keys.shared import SharedRevocations
     from apigw.redis.client import Redis
+    from apigw.stages.shared_cache import SharedCache
 
 
 P = TypeVar("P")
@@ -116,6 +117,14 @@ class Parts:
         self.claims = self._part("claims", (keyed, redis), lambda: self._build_claims(keyed, redis), _nothing, _nothing)
         some = any(route.cache != OFF for route in config.routes)
         self.cache = self._part("cache", some, lambda: self._build_cache(some), _nothing, _nothing)
+        beyond = redis if self.cache is not None and config.cache.store == "redis" else None
+        self._shared_cache = self._part(
+            "shared cache",
+            (self.cache, beyond),
+            lambda: self._build_shared_cache(beyond),
+            self._share_cache,
+            lambda shared: shared.stop(),
+        )
         calls = config.versioning is not None
         self.calls = self._part(
             "versions", calls, lambda: VersionCalls(self._epoch) if calls else None, _nothing, _nothing
@@ -167,6 +176,8 @@ class Parts:
             self._metrics.cache.cache = self.cache
             self._metrics.versions.calls = self.calls
         if self.cache is not None:
+            if self._shared_cache is None:
+                self.cache.shared = None
             self.cache.resize(self._config.cache.size, self._config.cache.max_body)
         for name, part in self._parts.items():
             if had.get(name) is not part:
@@ -270,6 +281,20 @@ class Parts:
             return None
         section = self._config.cache
         return ResponseCache(section.size, section.max_body, self._reactor, self._seconds, self._epoch)
+
+    def _build_shared_cache(self, redis: Redis | None) -> SharedCache | None:
+        """What other gateways keep too; None where each keeps its own."""
+        cache = self.cache
+        if redis is None or cache is None:
+            return None
+        from apigw.stages.shared_cache import SharedCache
+
+        return SharedCache(redis, self._reactor, self._seconds, self._epoch, cache.forget, cache.drop)
+
+    def _share_cache(self, shared: SharedCache) -> None:
+        assert self.cache is not None
+        self.cache.shared = shared
+        shared.start()
 
     def _build_key_file(self) -> KeyFile | None:
         """Who has API keys; None where there are none."""

@@ -36,7 +36,8 @@ def test_one_body_is_not_more_than_all() -> None:
 
 
 def test_the_example_can_be_loaded() -> None:
-    [example] = ini_examples("stages/cache.md")
+    example, shared = ini_examples("stages/cache.md")
+    assert loads(shared, "gw.ini", {"REDIS_URL": "redis://127.0.0.1"}).cache.store == "redis"
     config = loads(example, "gw.ini", {})
     assert config.cache.size == 256 * 1024**2
     assert config.routes[0].cache == 60.0

@@ -131,7 +131,9 @@ def terms(status: int, fields: Sequence[Field], personal: bool, date: float, rul
     lifetime = _lifetime(said, fields, date)
     if lifetime is None:
         lifetime = 0.0 if personal or status not in BY_DEFAULT else rules.lifetime
-        if not lifetime and not (b"no-cache" in said or (status in BY_DEFAULT and has_validator(fields))):
+        known = status in BY_DEFAULT
+        checked = b"no-cache" in said and (known or b"public" in said)
+        if not lifetime and not (checked or (known and has_validator(fields))):
             return None
     if b"no-cache" in said:
         lifetime = 0.0

@@ -179,6 +179,14 @@ AGES = st.sampled_from([0, 10, 20, 40, 50, 70, 80])
 """Seconds, none so near to a lifetime that the time of the test itself counts."""
 
 
+def test_no_cache_alone_does_not_make_a_status_one_that_may_be_kept() -> None:
+    """RFC 9111 section 3."""
+    alone, public = [(b"Cache-Control", b"no-cache")], [(b"Cache-Control", b"no-cache, public")]
+    assert terms(302, alone, False, 0.0, NOTHING) is None
+    assert terms(302, public, False, 0.0, NOTHING) is not None
+    assert terms(200, alone, False, 0.0, NOTHING) is not None
+
+
 @given(
     DIRECTIVES, st.sampled_from([200, 204, 301, 404, 302, 500]), st.sampled_from([None, -30, 30]), st.booleans(), AGES
 )

@@ -60,7 +60,7 @@ class Bench:
         while time.monotonic() < deadline and not self.children.has_ended(server.pid):
             connection = http.client.HTTPConnection(HOST, server.port, timeout=READY_WITHIN)
             try:
-                connection.request("GET", upstream.SMALL)
+                connection.request("GET", upstream.SMALL, headers=dict(server.headers))
                 if connection.getresponse().status == 200:
                     return True
             except (OSError, http.client.HTTPException):

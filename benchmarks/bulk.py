@@ -25,7 +25,7 @@ def at_once(connection: socket.socket) -> int:
 def download(server: Running, path: str, pace: Pace = at_once) -> None:
     """GET ``path`` and read all of it. :raises AnswerError: the answer isn't a whole 200."""
     with wire.connect(server.port) as connection:
-        connection.sendall(wire.request("GET", path))
+        connection.sendall(wire.request("GET", path, server.headers))
         data = bytearray()
         while (length := wire.answer_length(data)) is None:
             received = connection.recv(4096)
@@ -40,7 +40,7 @@ def upload(server: Running, size: int) -> None:
     block = bytes(BLOCK)
     with wire.connect(server.port) as connection:
         connection.settimeout(STALL_LIMIT)
-        connection.sendall(wire.request("POST", upstream.POST, size))
+        connection.sendall(wire.request("POST", upstream.POST, server.headers, size))
         for _ in range(size // BLOCK):
             connection.sendall(block)
         connection.sendall(block[: size % BLOCK])

@@ -13,6 +13,7 @@ from attrs import frozen
 from benchmarks.children import Children
 
 HOST = "127.0.0.1"
+Headers = tuple[tuple[str, str], ...]
 VERSION = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 
@@ -26,10 +27,15 @@ def free_port() -> int:
 
 @frozen
 class Running:
-    """A server that runs: the root of its process tree, and where it listens on 127.0.0.1."""
+    """
+    A server that runs: the root of its process tree, and where it listens on 127.0.0.1.
+
+    ``headers`` are those that each request to it must have to be let in.
+    """
 
     pid: int
     port: int
+    headers: Headers = ()
 
 
 @frozen

@@ -44,7 +44,7 @@ def measure(bench: Bench, contenders: Sequence[Contender], connections: int) -> 
 
 
 def _row(name: str, server: Running, connections: int) -> tuple[str, ...]:
-    request = wire.request("GET", SMALL)
+    request = wire.request("GET", SMALL, server.headers)
     with contextlib.ExitStack() as stack:
         warm = stack.enter_context(wire.connect(server.port))
         for _ in range(WARM_UP):

@@ -53,7 +53,7 @@ def measure(bench: Bench, contenders: Sequence[Contender], rate: float, rounds: 
 
 def _round(name: str, server: Running, rate: float, seconds: int, notes: list[str]) -> Latencies | None:
     try:
-        found = Latencies.of(paced.latencies(server.port, rate, int(rate * seconds)))
+        found = Latencies.of(paced.latencies(server, rate, int(rate * seconds)))
     except (OSError, wire.AnswerError) as error:
         notes.append(f"{name} is invalid: {error}")
         return None

@@ -7,14 +7,14 @@ import time
 from collections import deque
 
 from benchmarks import wire
-from benchmarks.contender import HOST
+from benchmarks.contender import HOST, Running
 from benchmarks.upstream import SMALL
 
 CONNECTIONS = 32
 PATIENCE = 10.0  # seconds that the last answers may take
 
 
-def latencies(port: int, rate: float, count: int) -> list[float]:
+def latencies(server: Running, rate: float, count: int) -> list[float]:
     """
     Seconds from when each of ``count`` requests was due, ``rate`` of them a second, to the end of its answer.
 
@@ -26,7 +26,7 @@ def latencies(port: int, rate: float, count: int) -> list[float]:
     gc.collect()
     gc.disable()
     try:
-        return loop.run_until_complete(_run(port, rate, count))
+        return loop.run_until_complete(_run(server, rate, count))
     except asyncio.TimeoutError:
         raise TimeoutError(f"the last answers took more than {PATIENCE:g} s") from None
     finally:
@@ -34,8 +34,8 @@ def latencies(port: int, rate: float, count: int) -> list[float]:
         loop.close()
 
 
-async def _run(port: int, rate: float, count: int) -> list[float]:
-    return await _Client(port, rate, count).run()
+async def _run(server: Running, rate: float, count: int) -> list[float]:
+    return await _Client(server, rate, count).run()
 
 
 class _Connection(asyncio.Protocol):
@@ -77,11 +77,11 @@ class _Connection(asyncio.Protocol):
 class _Client:
     """Sends what is due over whatever connection is free, and keeps what each answer took."""
 
-    def __init__(self, port: int, rate: float, count: int) -> None:
-        self.request = wire.request("GET", SMALL)
+    def __init__(self, server: Running, rate: float, count: int) -> None:
+        self.request = wire.request("GET", SMALL, server.headers)
         self.free: deque[_Connection] = deque()
         self.taken: list[float] = []
-        self._port, self._rate, self._count = port, rate, count
+        self._port, self._rate, self._count = server.port, rate, count
         self._waiting: deque[float] = deque()
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

@@ -3,7 +3,7 @@
 import re
 import socket
 
-from benchmarks.contender import HOST
+from benchmarks.contender import HOST, Headers
 
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
 PATIENCE = 30.0  # seconds
@@ -13,10 +13,11 @@ class AnswerError(Exception):
     """An answer that isn't a whole 200."""
 
 
-def request(method: str, path: str, length: int = 0) -> bytes:
-    """A request head; ``length`` is that of the body that the caller sends after it."""
+def request(method: str, path: str, headers: Headers, length: int = 0) -> bytes:
+    """A request head with ``headers``; ``length`` is that of the body that the caller sends after it."""
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers)
     body = f"Content-Length: {length}\r\nContent-Type: application/octet-stream\r\n" if length else ""
-    return f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{body}\r\n".encode()
+    return f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{more}{body}\r\n".encode()
 
 
 def answer_length(data: bytes | bytearray) -> int | None:

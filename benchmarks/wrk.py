@@ -53,7 +53,7 @@ def missing() -> str:
 
 def command(directory: Path, server: Running, scenario: Scenario, seconds: int) -> list[str]:
     """The command line that drives ``server``; its script and body are written into ``directory``."""
-    setup = [f'wrk.headers["{name}"] = "{value}"' for name, value in scenario.headers]
+    setup = [f'wrk.headers["{name}"] = "{value}"' for name, value in (*server.headers, *scenario.headers)]
     if scenario.body:
         (directory / "body").write_bytes(scenario.body)
         setup += ['wrk.method = "POST"', f'wrk.body = read("{directory}/body")']

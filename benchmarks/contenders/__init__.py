@@ -1,4 +1,4 @@
-"""The table of contenders: every module here that has a ``CONTENDER`` is in it."""
+"""The table of contenders: every module here that has a ``CONTENDER`` or ``CONTENDERS`` is in it."""
 
 import importlib
 import pkgutil
@@ -14,5 +14,6 @@ def table() -> dict[str, Contender]:
     """All contenders by name, those too that this machine can't run; the reference first."""
     modules = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
     contenders: list[Contender] = [module.CONTENDER for module in modules if hasattr(module, "CONTENDER")]
+    contenders += [each for module in modules for each in getattr(module, "CONTENDERS", ())]
     contenders.sort(key=lambda each: (each.name != REFERENCE, each.name))
     return {each.name: each for each in contenders}

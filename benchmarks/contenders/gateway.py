@@ -2,6 +2,7 @@
 
 import platform
 import sys
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,10 +29,14 @@ service = bench
 """
 
 
-def launch(place: Place, upstream: Running, options: tuple[str, ...] = ()) -> Running:
+def launch(place: Place, upstream: Running, options: Sequence[str] = ()) -> Running:
     """Start it with more ``options`` for twistd itself."""
-    config = CONFIG.format(host=HOST, port=place.port, upstream=upstream.port)
-    twistd = [
+    return twistd(place, CONFIG.format(host=HOST, port=place.port, upstream=upstream.port), options=options)
+
+
+def twistd(place: Place, config: str, env: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> Running:
+    """Start a gateway of ``config`` with ``env`` added to the environment and ``options`` for twistd."""
+    program = [
         sys.executable,
         "-c",
         "from twisted.scripts.twistd import run; run()",
@@ -39,7 +44,8 @@ def launch(place: Place, upstream: Running, options: tuple[str, ...] = ()) -> Ru
         "--pidfile=",
         *options,
     ]
-    return place.spawn([*twistd, "apigw", "--config", place.write("gw.ini", config)], {"PYTHONPATH": str(ROOT)})
+    argv = [*program, "apigw", "--config", place.write("gw.ini", config)]
+    return place.spawn(argv, {"PYTHONPATH": str(ROOT), **(env or {})})
 
 
 def version() -> str:

@@ -101,8 +101,30 @@ and what makes a browser keep to the rules reaches the browser. Such an option i
 7.6.1 forbids it. The gateway's own fields need no place here: they are set after the client's were removed.
 """
 
-CREDENTIALS = frozenset((b"authorization", b"proxy-authorization", b"cookie", b"x-api-key"))
+CREDENTIALS = frozenset(
+    (
+        b"api-key",
+        b"authorization",
+        b"cookie",
+        b"proxy-authorization",
+        b"x-access-token",
+        b"x-api-key",
+        b"x-auth-token",
+    )
+)
 """Fields by which services know who asks."""
+
+OVERRIDING = frozenset(
+    (
+        b"x-host",
+        b"x-http-host-override",
+        b"x-http-method",
+        b"x-http-method-override",
+        b"x-method-override",
+        b"x-original-host",
+    )
+)
+"""Fields for which services answer as if another method or another host had been asked for."""
 
 FOLD = bytes(byte if chr(byte).isascii() and chr(byte).isalnum() else ord("-") for byte in bytes(range(256)).lower())
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from email.utils import formatdate
 from functools import partial
 from typing import Any, Protocol, cast
@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from apigw.errors import GatewayError, NotCached, UpstreamError
 from apigw.http1.fields import wire_lines
-from apigw.messages import Exchange, Field, Fields, Outlet, Request, Response, field_value, field_values
+from apigw.messages import Exchange, Field, Fields, Outlet, Request, Response, field_value
 from apigw.pipeline import Across, Stage
 from apigw.policy.cache import status
 from apigw.policy.cache.directives import parse_date
@@ -42,7 +42,7 @@ from apigw.policy.cache.validators import (
     has_it,
     not_modified,
 )
-from apigw.policy.fields import CREDENTIALS, IDENTITY, IDENTITY_PREFIXES
+from apigw.policy.fields import CREDENTIALS, FOLD, IDENTITY, IDENTITY_PREFIXES, OVERRIDING
 from apigw.stages.cache_body import CopiedBody, Nobody
 from apigw.task import Awaited, Task
 
@@ -262,16 +262,27 @@ class Cached:
     :param across: asks the service.
     :param route: its name.
     :param config: what else answers of the route depend on; they aren't used where it is another.
+    :param renamed: old names of fields by those that the service knows, in lower case with hyphens.
     """
 
     _log = Logger()
 
-    def __init__(self, across: Across, cache: ResponseCache, rules: Rules, route: str, config: object = None) -> None:
+    def __init__(
+        self,
+        across: Across,
+        cache: ResponseCache,
+        rules: Rules,
+        route: str,
+        config: object = None,
+        *,
+        renamed: Mapping[bytes, bytes] | None = None,
+    ) -> None:
         self._across = across
         self._cache = cache
         self._rules = rules
         self._route = route
         self._config = config
+        self._renamed = dict(renamed or {})
 
     def explain(self, exchange: Exchange) -> dict[str, Any]:
         """What is across otherwise, where that can be explained."""
@@ -292,7 +303,7 @@ class Cached:
         cache = self._cache
         uri = uri_of(request.authority, request.path + request.query)
         space = self._space(exchange)
-        select = partial(selected, exchange)
+        select = partial(selected, exchange, self._renamed)
         personal = said.personal or exchange.identity is not None or _certified(request)
         entry = _usable(cache.store.find(uri, space, select), personal)
         if entry is not None:
@@ -524,7 +535,7 @@ class Cached:
             initial_age(seen, received if date is None else date, asked, received),
             cache.seconds(),
             vary,
-            tuple(selected(exchange, name) for name in vary),
+            tuple(selected(exchange, self._renamed, name) for name in vary),
         )
 
     def _keep(self, entry: Entry, body: bytes, flight: _Flight) -> Entry | None:
@@ -616,11 +627,11 @@ def _usable(entry: Entry | None, personal: bool) -> Entry | None:
 
 
 def _said(fields: Fields) -> _Said:
-    names = {name.lower() for name, _ in fields}
+    names = {name.translate(FOLD) for name, _ in fields}
     wanted = wishes(fields)
     return _Said(
         wanted,
-        wanted.no_store or not names.isdisjoint(FOR_THE_SERVICE),
+        wanted.no_store or not names.isdisjoint(FOR_THE_SERVICE | OVERRIDING),
         not names.isdisjoint(CREDENTIALS),
     )
 
@@ -630,18 +641,30 @@ def _certified(request: Request) -> bool:
     return tls is not None and tls.certificate is not None
 
 
-def selected(exchange: Exchange, name: bytes) -> bytes | None:
+def selected(exchange: Exchange, renamed: Mapping[bytes, bytes], name: bytes) -> bytes | None:
     """
-    The value of a field as the service gets it, for Vary.
+    The value of a field as the service gets it, for Vary. Fields that it may take for the same one, for CGI is between
+    or they are renamed, stand behind that, each with its name.
 
+    :param renamed: see :class:`Cached`.
     :param name: in lower case.
     :return: None where it isn't there.
     """
-    own = name in IDENTITY or name.startswith(IDENTITY_PREFIXES)
-    values = [] if own else [value.strip() for value in field_values(exchange.request.fields, name)]
+    values, others = [], []
+    if name not in IDENTITY and not name.startswith(IDENTITY_PREFIXES):
+        known = name.translate(FOLD)
+        old = renamed.get(known)
+        for key, value in exchange.request.fields:
+            spelled = key.lower()
+            if spelled == name:
+                values.append(value.strip())
+            elif spelled.translate(FOLD) in (known, old):
+                others.append(b"\n%b:%b" % (spelled, value))
     lines = (line.partition(b": ") for line in exchange.lines.split(b"\r\n"))
     sent: Iterable[Field] = [*exchange.forwarding, *((key, value) for key, _, value in lines)]
     values += [value for key, value in sent if key.lower() == name]
+    if others:
+        return b", ".join(values) + b"".join(others)
     return b", ".join(values) if values else None
 
 

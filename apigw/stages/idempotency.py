@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from apigw.errors import AnswerNotKept, ClaimsUnavailable, ClientError, GatewayError, KeyReused, KeyUnderWay
 from apigw.messages import Exchange, Response, field_values
 from apigw.pipeline import Across
-from apigw.policy.fields import CREDENTIALS
+from apigw.policy.fields import CREDENTIALS, FOLD
 from apigw.policy.idempotency import (
     FINGERPRINT,
     NOT_KEPT,
@@ -306,7 +306,8 @@ def _credentials(exchange: Exchange) -> list[bytes]:
     if exchange.identity is not None:
         return []
     request = exchange.request
-    shown = [part for name, value in request.fields if name.lower() in CREDENTIALS for part in (name.lower(), value)]
+    fields = [(name.translate(FOLD), value) for name, value in request.fields]
+    shown = [part for field in fields if field[0] in CREDENTIALS for part in field]
     tls = request.client.tls
     if tls is not None and tls.certificate is not None:
         shown += [b"certificate", tls.certificate.fingerprint]

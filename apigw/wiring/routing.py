@@ -16,6 +16,7 @@ from apigw.core import GatewayCore
 from apigw.finder import VERSION, ProxyRoutes, VersionedRoutes, refuse
 from apigw.pipeline import Across, Route, Stage
 from apigw.policy.cache.terms import Rules
+from apigw.policy.fields import FOLD
 from apigw.policy.paths import Rewrite
 from apigw.policy.versions import Versions
 from apigw.routes import GatewayRoutes, Place
@@ -195,7 +196,9 @@ class Routing:
         stages = [*stages, *self._certificate(*route.services)]
         if self._parts.cache is not None and route.cache != OFF:
             rules = Rules(route.cache, route.stale_while_revalidate or 0.0, route.stale_if_error or 0.0)
-            across = Cached(across, self._parts.cache, rules, route.name, repr(route))
+            renames = [(one.new.encode("ascii"), one.old.encode("ascii")) for one in route.request.rename]
+            old = {new.translate(FOLD): name.translate(FOLD) for new, name in renames}
+            across = Cached(across, self._parts.cache, rules, route.name, repr(route), renamed=old)
         elif self._parts.cache is not None:
             stages.append(Invalidation(self._parts.cache))
         body = route.response.body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from email.utils import formatdate
 
 import pytest
@@ -20,11 +21,17 @@ Answer = tuple[int, dict[bytes, bytes], bytes]
 class Kept:
     """A gateway that keeps what its service answers."""
 
-    def __init__(self, rules: Rules = MINUTE, capacity: int = 10**6, largest: int = 10_000) -> None:
+    def __init__(
+        self,
+        rules: Rules = MINUTE,
+        capacity: int = 10**6,
+        largest: int = 10_000,
+        renamed: Mapping[bytes, bytes] | None = None,
+    ) -> None:
         self.memory = Memory(stages=[Says()])
         clock = self.memory.clock
         self.cache = ResponseCache(capacity, largest, clock, clock.seconds, lambda: EPOCH + clock.seconds())
-        self.memory.route.across = Cached(self.memory.across, self.cache, rules, "memory")
+        self.memory.route.across = Cached(self.memory.across, self.cache, rules, "memory", renamed=renamed)
 
     def ask(self, more: str = "", path: str = "/a", method: str = "GET", host: str = "h") -> Pipe:
         client = self.memory.client()
@@ -125,6 +132,8 @@ def test_what_is_not_for_all_is_not_kept(fields: str) -> None:
         ("Authorization: Bearer a\r\n", "Authorization: Bearer b\r\n"),
         ("Cookie: a=1\r\n", "Cookie: a=2\r\n"),
         ("X-Api-Key: a\r\n", ""),
+        ("X_Api.Key: a\r\n", ""),
+        ("X-Auth-Token: a\r\n", ""),
         ("Who: ann\r\n", "Who: bob\r\n"),
         ("Who: ann\r\n", ""),
         ("", "Who: ann\r\n"),
@@ -162,6 +171,32 @@ def test_vary_on_what_the_gateway_says_goes_by_that() -> None:
     kept.get("Vary: X-User-Id\r\n", b"one", "X-User-Id: ann\r\n")
     assert kept.get(body=b"two", more="X-User-Id: bob\r\n")[2] == b"one"
     assert kept.get("Vary: X-Forwarded-Host\r\n", b"other", host="other")[2] == b"other"
+
+
+def test_vary_tells_spellings_apart() -> None:
+    """Services behind CGI take ``X_Lang`` for ``X-Lang``, others don't."""
+    kept = Kept()
+    kept.get("Vary: X-Lang\r\n", b"none")
+    kept.get("Vary: X-Lang\r\n", b"fr", "X-Lang: fr\r\n")
+    for more in ("X_Lang: fr\r\n", "X_Lang: evil\r\n", "X-Lang: fr\r\nx.lang: de\r\n"):
+        assert kept.get("Vary: X-Lang\r\n", more.encode(), more)[2] == more.encode()
+    assert kept.get(body=b"other")[2] == b"none"
+    assert kept.get(body=b"other", more="X-Lang: fr\r\n")[2] == b"fr"
+
+
+def test_vary_goes_by_a_field_that_is_renamed_too() -> None:
+    kept = Kept(renamed={b"x-lang": b"x-old"})
+    for more in ("X-Old: fr\r\n", "X-Old: de\r\n", "X-Lang: de\r\n", "X-Old: de\r\nX-Lang: fr\r\n", ""):
+        assert kept.get("Vary: X-Lang\r\n", more.encode(), more)[2] == more.encode()
+    assert kept.get(body=b"other", more="X-Old: fr\r\n")[2] == b"X-Old: fr\r\n"
+
+
+@pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "x_http_method", "X-Host", "X-HTTP-Host-Override"])
+def test_what_is_made_of_another_method_or_host_than_asked_for_is_not_for_others(name: str) -> None:
+    kept = Kept()
+    assert says(kept.get(body=b"evil", more=f"{name}: x\r\n")[1]) == b"fwd=bypass"
+    assert kept.get()[2] == b"one"
+    assert kept.get(body=b"evil", more=f"{name}: x\r\n")[2] == b"evil"
 
 
 def test_uris_are_told_apart() -> None:

@@ -34,6 +34,12 @@ service = own
 """
 
 
+def signal_to(process: int, number: signal.Signals) -> None:
+    """0 would be all processes around the test's own."""
+    assert process > 0
+    os.kill(process, number)
+
+
 class Running:
     """A gateway whose processes follow each other. :ivar port: of its public listener."""
 
@@ -50,7 +56,7 @@ class Running:
             env=environment(),
             stdin=subprocess.DEVNULL,
         )
-        until(lambda: not refused(self.port))
+        until(lambda: not refused(self.port) and self.pid)  # it listens before twistd writes the file
 
     def write(self, workers: int, more: str = "") -> None:
         text = INI.format(workers=workers, **self._values)
@@ -71,12 +77,12 @@ class Running:
     def upgrade(self) -> None:
         """Returns when the process before has ended."""
         before = self.pid
-        os.kill(before, signal.SIGUSR2)
+        signal_to(before, signal.SIGUSR2)
         until(lambda: self.pid not in (0, before))
 
     def stop(self) -> None:
         if self.pid:
-            os.kill(self.pid, signal.SIGTERM)
+            signal_to(self.pid, signal.SIGTERM)
         until(lambda: self.pid == 0)
         self.process.wait(BOUND)
 
@@ -109,7 +115,7 @@ def test_a_request_under_way_is_answered_by_the_process_that_began_it(running: R
     wire.send(b"GET /own HTTP/1.1\r\nHost: h\r\n\r\n")
     there = own_service.accept()
     there.request()
-    os.kill(before, signal.SIGUSR2)
+    signal_to(before, signal.SIGUSR2)
     until(lambda: "has taken over" in running.log)
     after = connect(running.port)
     after.send(b"GET /version HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -125,7 +131,7 @@ def test_a_request_under_way_is_answered_by_the_process_that_began_it(running: R
 def test_a_successor_that_cant_start_changes_nothing(running: Running) -> None:
     before = running.pid
     running.write(1, "[rubbish]\n")
-    os.kill(before, signal.SIGUSR2)
+    signal_to(before, signal.SIGUSR2)
     until(lambda: "not upgraded" in running.log)
     assert running.pid == before
     wire = connect(running.port)

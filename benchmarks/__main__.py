@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import big, idle, ladder, latency, machine, nginx, profiling, report, scenarios, wrk
+from benchmarks import big, idle, ladder, latency, machine, nginx, packages, profiling, report, scenarios, wrk
 from benchmarks.bench import Bench, StartError, bench
 from benchmarks.contender import Contender
 from benchmarks.contenders import DIRECT, GATEWAY, REFERENCE, table
@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     add("--rate", type=float, default=500.0, help="of latency, a second; default: %(default)s")
     add("--cpus", type=_cpus, default=frozenset(), help="as in 0 or 2,3: contenders here, the rest elsewhere")
     add("--limit", type=int, default=3600, help="seconds after which all is ended; default: %(default)s")
+    add("--install", action="store_true", help="first bring contenders that npm and pip have, into a cache")
     add("--markdown", type=Path, metavar="FILE", help="write the results into this file, too")
     return known
 
@@ -104,6 +105,12 @@ def main() -> int:
     if missing := nginx.missing() or wrk.missing():
         print(missing, file=sys.stderr)
         return 1
+    if options.install:
+        try:
+            packages.install()
+        except packages.InstallError as error:
+            print(error, file=sys.stderr)
+            return 1
     contenders = chosen(options.contender)
     signal.alarm(options.limit)
     sections = []

@@ -13,6 +13,7 @@ from pathlib import Path
 from attrs import frozen
 
 from benchmarks import upstream
+from benchmarks.certificate import pem
 from benchmarks.children import Children, children
 from benchmarks.contender import HOST, Contender, Place, Running, free_port
 
@@ -43,7 +44,10 @@ class Bench:
     def launch(self, name: str, start: Callable[[Place], Running], cpus: frozenset[int]) -> Running:
         """Start what ``start`` starts and wait until it answers. :raises StartError: it doesn't."""
         for _ in range(START_ATTEMPTS):
-            place = Place(self.new_directory(name), free_port(), self.children, cpus)
+            directory = self.new_directory(name)
+            certificate = directory / "bench.pem"
+            certificate.write_text(pem())
+            place = Place(directory, free_port(), free_port(), str(certificate), self.children, cpus)
             server = start(place)
             if self._answers(server):
                 return server

@@ -30,20 +30,26 @@ class Running:
     """
     A server that runs: the root of its process tree, and where it listens on 127.0.0.1.
 
-    ``headers`` are those that each request to it must have to be let in.
+    ``tls_port`` is 0 where nothing speaks TLS. ``headers`` are those that each request must have to be let in.
     """
 
     pid: int
     port: int
+    tls_port: int = 0
     headers: Headers = ()
 
 
 @frozen
 class Place:
-    """Where a server runs: a directory of its own and the port of 127.0.0.1 to listen on."""
+    """
+    Where a server runs: a directory of its own, the ports of 127.0.0.1 to listen on, plainly and with TLS, and
+    the PEM file with the certificate and the key for that.
+    """
 
     directory: Path
     port: int
+    tls_port: int
+    certificate: str
     children: Children
     cpus: frozenset[int] = frozenset()
 
@@ -54,9 +60,9 @@ class Place:
         return str(path)
 
     def spawn(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Running:
-        """Start ``argv``, which will listen on ``port``; its output goes to a file in the directory."""
+        """Start ``argv``, which will listen on its ports; its output goes to a file in the directory."""
         pid = self.children.spawn(argv, log=self.directory / "output.log", env=env, cpus=self.cpus)
-        return Running(pid, self.port)
+        return Running(pid, self.port, self.tls_port)
 
 
 class Start(Protocol):
@@ -73,7 +79,7 @@ class Contender:
     ``missing`` names what this machine lacks to run it, ``""`` for nothing; ``version`` is asked only when
     nothing is missing. ``start`` makes it forward all to the given upstream and returns at once: the caller
     waits until the port answers. ``streams`` is false for what keeps whole bodies in memory or isn't a proxy,
-    and is left out where a gigabyte is sent through.
+    and is left out where a gigabyte is sent through. ``http2`` says that it speaks HTTP/2 over TLS.
     """
 
     name: str
@@ -81,6 +87,7 @@ class Contender:
     version: Callable[[], str]
     missing: Callable[[], str]
     streams: bool = True
+    http2: bool = False
 
 
 def program_missing(name: str) -> Callable[[], str]:

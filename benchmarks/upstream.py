@@ -27,6 +27,10 @@ HTTP = """\
     }}
     server {{
         listen {host}:{port} backlog=4096;
+        listen {host}:{tls} ssl http2 backlog=4096;
+        ssl_certificate {pem};
+        ssl_certificate_key {pem};
+        http2_max_requests 100000000;
         root {directory};
         location = /small {{ return 200 '{body}'; }}
         location = /1mib {{ }}
@@ -56,4 +60,5 @@ def start(place: Place) -> Running:
     (place.directory / DOWNLOAD[1:]).write_bytes(os.urandom(MIB))
     with (place.directory / BIG[1:]).open("wb") as sparse:
         sparse.truncate(GIB)
-    return nginx.start(place, HTTP.format(directory=place.directory, host=HOST, port=place.port, body=small_body()))
+    where = {"directory": place.directory, "host": HOST, "port": place.port, "tls": place.tls_port}
+    return nginx.start(place, HTTP.format(**where, pem=place.certificate, body=small_body()))

@@ -6,9 +6,9 @@ CONFIG = """\
 {{
     admin off
     auto_https off
+    default_bind {host}
 }}
-http://{host}:{port} {{
-    bind {host}
+(proxy) {{
     reverse_proxy {host}:{upstream} {{
         transport http {{
             keepalive 10m
@@ -18,16 +18,24 @@ http://{host}:{port} {{
         }}
     }}
 }}
+http://{host}:{port} {{
+    import proxy
+}}
+https://{host}:{tls} {{
+    tls {pem} {pem}
+    import proxy
+}}
 """
 
 
 def start(place: Place, upstream: Running) -> Running:
-    config = place.write("Caddyfile", CONFIG.format(host=HOST, port=place.port, upstream=upstream.port))
+    ports = {"port": place.port, "tls": place.tls_port, "upstream": upstream.port}
+    config = place.write("Caddyfile", CONFIG.format(host=HOST, pem=place.certificate, **ports))
     home = str(place.directory)
     env = {"GOMAXPROCS": "1", "HOME": home, "XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home}
     return place.spawn(["caddy", "run", "--config", config, "--adapter", "caddyfile"], env)
 
 
 CONTENDER = Contender(
-    name="caddy", start=start, version=version_of("caddy", "version"), missing=program_missing("caddy")
+    name="caddy", start=start, version=version_of("caddy", "version"), missing=program_missing("caddy"), http2=True
 )

@@ -8,4 +8,6 @@ def start(place: Place, upstream: Running) -> Running:
     return upstream
 
 
-CONTENDER = Contender(name="direct", start=start, version=nginx.version, missing=nginx.missing, streams=False)
+CONTENDER = Contender(
+    name="direct", start=start, version=nginx.version, missing=nginx.missing, streams=False, http2=True
+)

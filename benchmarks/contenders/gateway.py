@@ -19,6 +19,10 @@ max_body = 0
 keepalive_timeout = 10m
 [listener:bench]
 endpoint = tcp:{port}:interface={host}:backlog=4096
+[listener:tls]
+endpoint = tcp:{tls}:interface={host}:backlog=4096
+tls = yes
+certificates = {pem}
 [service:bench]
 urls = http://{host}:{upstream}
 max_connections = 2048
@@ -31,7 +35,13 @@ service = bench
 
 def launch(place: Place, upstream: Running, options: Sequence[str] = ()) -> Running:
     """Start it with more ``options`` for twistd itself."""
-    return twistd(place, CONFIG.format(host=HOST, port=place.port, upstream=upstream.port), options=options)
+    return twistd(place, CONFIG.format(**places(place, upstream)), options=options)
+
+
+def places(place: Place, upstream: Running) -> dict[str, object]:
+    """What every configuration of the gateway here has to say of where it runs."""
+    ports = {"port": place.port, "tls": place.tls_port, "upstream": upstream.port}
+    return {"host": HOST, "pem": place.certificate, **ports}
 
 
 def twistd(place: Place, config: str, env: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> Running:
@@ -56,4 +66,4 @@ def missing() -> str:
     return "" if find_spec("apigw.tap") else "apigw.tap can't be imported"
 
 
-CONTENDER = Contender(name="gateway", start=launch, version=version, missing=missing)
+CONTENDER = Contender(name="gateway", start=launch, version=version, missing=missing, http2=True)

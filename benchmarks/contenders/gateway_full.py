@@ -5,7 +5,7 @@ import functools
 from attrs import evolve
 
 from benchmarks import token
-from benchmarks.contender import HOST, Contender, Place, Running
+from benchmarks.contender import Contender, Place, Running
 from benchmarks.contenders import gateway
 
 # Limits that count and never refuse; breaker and retries are on by default, and are written for the reader.
@@ -17,6 +17,10 @@ keepalive_timeout = 10m
 security_headers = api
 [listener:bench]
 endpoint = tcp:{port}:interface={host}:backlog=4096
+[listener:tls]
+endpoint = tcp:{tls}:interface={host}:backlog=4096
+tls = yes
+certificates = {pem}
 [admin]
 endpoint = unix:admin.sock
 [jwt]
@@ -57,9 +61,7 @@ SECRET = {"BENCH_SECRET": "0123456789abcdef" * 4}
 def start(place: Place, upstream: Running, sign: bool) -> Running:
     place.write("issuer.pem", token.public_key())
     config = CONFIG.format(
-        host=HOST,
-        port=place.port,
-        upstream=upstream.port,
+        **gateway.places(place, upstream),
         issuer=token.ISSUER,
         audience=token.AUDIENCE,
         origin=token.ORIGIN,
@@ -71,7 +73,12 @@ def start(place: Place, upstream: Running, sign: bool) -> Running:
 
 def contender(name: str, sign: bool) -> Contender:
     return Contender(
-        name, functools.partial(start, sign=sign), version=gateway.version, missing=gateway.missing, streams=False
+        name=name,
+        start=functools.partial(start, sign=sign),
+        version=gateway.version,
+        missing=gateway.missing,
+        streams=False,
+        http2=True,
     )
 
 

@@ -16,6 +16,7 @@ defaults
     http-reuse always
 frontend in
     bind {host}:{port} backlog 4096
+    bind {host}:{tls} backlog 4096 ssl crt {pem} alpn h2,http/1.1
     default_backend service
 backend service
     server upstream {host}:{upstream} pool-max-conn -1
@@ -23,10 +24,11 @@ backend service
 
 
 def start(place: Place, upstream: Running) -> Running:
-    config = CONFIG.format(host=HOST, port=place.port, upstream=upstream.port)
+    ports = {"port": place.port, "tls": place.tls_port, "upstream": upstream.port}
+    config = CONFIG.format(host=HOST, pem=place.certificate, **ports)
     return place.spawn(["haproxy", "-db", "-f", place.write("haproxy.cfg", config)])
 
 
 CONTENDER = Contender(
-    name="haproxy", start=start, version=version_of("haproxy", "-v"), missing=program_missing("haproxy")
+    name="haproxy", start=start, version=version_of("haproxy", "-v"), missing=program_missing("haproxy"), http2=True
 )

@@ -11,8 +11,8 @@ from benchmarks.contender import HOST, Contender, Place, Running
 ROOT = Path(__file__).parents[2]
 
 
-def serve(port: int, upstream: int) -> None:
-    """Forward everything that comes to ``port``, until killed."""
+def serve(port: int, tls_port: int, pem: str, upstream: int) -> None:
+    """Forward everything that comes to the ports, until killed."""
     import treq
     from twisted.internet import endpoints, reactor
     from twisted.internet.defer import Deferred
@@ -59,12 +59,15 @@ def serve(port: int, upstream: int) -> None:
             request.setResponseCode(502)
             request.finish()
 
-    endpoints.serverFromString(reactor, f"tcp:{port}:interface={HOST}:backlog=4096").listen(Site(Proxy()))
+    where = f"interface={HOST}:backlog=4096"
+    for kind in f"tcp:{port}", f"ssl:{tls_port}:privateKey={pem}:certKey={pem}":
+        endpoints.serverFromString(reactor, f"{kind}:{where}").listen(Site(Proxy()))
     reactor.run()
 
 
 def start(place: Place, upstream: Running) -> Running:
-    argv = [sys.executable, "-m", __name__, str(place.port), str(upstream.port)]
+    ports = str(place.port), str(place.tls_port), place.certificate, str(upstream.port)
+    argv = [sys.executable, "-m", __name__, *ports]
     return place.spawn(argv, {"PYTHONPATH": str(ROOT)})
 
 
@@ -79,4 +82,4 @@ def missing() -> str:
 CONTENDER = Contender(name="naive twisted", start=start, version=version, missing=missing, streams=False)
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), int(sys.argv[2]))
+    serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))

@@ -115,25 +115,25 @@ def test_that_swallows_the_interrupt():
 def test_a_limit_reached_shows_where_the_test_waited(outcomes):
     result = outcomes(
         """
-@pytest.mark.timeout(0.1)
+@pytest.mark.timeout(0.5)
 async def test_waiting():
     never = Deferred()
     await never  # here
 """
     )
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*await never  # here*", "*not done after 0.1 s*"])
+    result.stdout.fnmatch_lines(["*await never  # here*", "*not done after 0.5 s*"])
 
 
 def test_after_a_limit_was_reached_the_next_tests_run(outcomes):
     outcomes(
         """
-@pytest.mark.timeout(0.1)
+@pytest.mark.timeout(0.5)
 def test_stuck():
     while True:
         pass
 
-@pytest.mark.timeout(0.1)
+@pytest.mark.timeout(0.5)
 async def test_waiting():
     await Deferred()
 

@@ -23,7 +23,7 @@ urls = http://127.0.0.1:{0}, http://127.0.0.1:{1}
 balance = round_robin
 hedge.after = 50%
 hedge.samples = 4
-hedge.shortest = 50ms
+hedge.shortest = 1s
 [service:sticky]
 urls = http://127.0.0.1:{0}, http://127.0.0.1:{1}
 balance = round_robin

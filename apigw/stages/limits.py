@@ -26,6 +26,12 @@ _LONG = 64
 _ALL = 1e9
 """A cost that no quota allows: what is left is told with a refusal."""
 
+SEVERAL = "\r"
+"""
+In place of a field's value, and like none, where a request says several. Which of them the service takes nobody knows:
+if each choice of them counted apart, whoever adds one more would escape.
+"""
+
 _PART = "\n"
 """Between the parts of a key: what no part can hold."""
 
@@ -155,7 +161,10 @@ def _part(part: str, exempt: Exempt) -> Callable[[Exchange], str | None]:
         field = name.lower().encode()
 
         def header(exchange: Exchange) -> str | None:
-            value = b", ".join(field_values(exchange.request.fields, field))
+            values = set(field_values(exchange.request.fields, field))
+            if len(values) > 1:
+                return SEVERAL
+            value = values.pop() if values else b""
             return value.decode("latin-1") if len(value) <= _LONG else blake2b(value, digest_size=16).hexdigest()
 
         return header

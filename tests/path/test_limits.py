@@ -282,6 +282,15 @@ def test_a_field_has_limits_and_whoever_leaves_it_out_too() -> None:
     assert gate.ask(more=long + b"y\r\n")[0] == 200
 
 
+def test_who_says_several_values_of_a_field_at_once_does_not_escape_by_it() -> None:
+    """Services take the first one, the last one or all of them; counting all as one value, each would be another."""
+    gate = Gate(Allowance(combined=[Combined(Quota("header:tenant", 2, 60.0, 2), ("header:tenant",))]))
+    said = [gate.ask(more=b"Tenant: acme\r\nTenant: %d\r\n" % number)[0] for number in range(3)]
+    assert said == [200, 200, 429]
+    assert [gate.ask(more=b"Tenant: acme\r\nTenant: acme\r\n")[0] for _ in range(2)] == [200, 200]
+    assert gate.ask(more=b"Tenant: acme\r\n")[0] == 429
+
+
 def test_a_combination_counts_each_of_its_values_apart() -> None:
     parts = ("user", "consumer", "ip", "route", "header:device")
     gate = Gate(Allowance(combined=[Combined(Quota("+".join(parts), 1, 60.0, 1), parts)]))

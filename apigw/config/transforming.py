@@ -307,8 +307,8 @@ class ResponseBody:
     otherwise: str = option(
         choice("pass", "refuse"),
         default="pass",
-        help="What becomes of JSON that can't be changed, for it is larger, encoded or broken: it passes as it is, or"
-        " is 502. Where `remove` or `select` hide something, write `refuse`.",
+        help="What becomes of an answer that can't be changed, for it is larger, encoded, broken or no JSON: it passes"
+        " as it is, or is 502. Where `remove` or `select` hide something, write `refuse`.",
     )
 
     @property

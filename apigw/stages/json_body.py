@@ -29,8 +29,8 @@ class JsonBody:
 
     :param wrap: put it into the envelope, if it isn't in one.
     :param cap: bytes; larger ones are passed on as they come.
-    :param strict: what can't be changed, for it is too large, encoded or not JSON in spite of its type, isn't passed
-        on, but an error.
+    :param strict: what can't be changed, for it is too large, encoded or no JSON, isn't passed on, but an error. That
+        is so for other types, too, for a client can ask many services for the same in XML or HTML.
     :param epoch: seconds since 1970.
     """
 
@@ -56,7 +56,10 @@ class JsonBody:
         if exchange.error is not None or not 200 <= response.status < 300 or response.status in (204, 205):
             return response
         if not is_json(response):
-            return response
+            if not self._strict or response.length == 0 or response.bodyless or exchange.request.method == b"HEAD":
+                return response
+            discard(response)
+            raise _unchanged("It is of another type.")
         if response.bodyless or exchange.request.method == b"HEAD":
             response.fields = _fields(response)
             return response
@@ -69,7 +72,7 @@ class JsonBody:
             if not self._strict:
                 return response if data is None else _whole(response, data, list(response.seen))
             discard(response)
-            raise UpstreamProtocolError(f"The service's answer can't be changed as it has to be. {error}") from None
+            raise _unchanged(str(error)) from None
         fields = _fields(response)
         fields.append((b"Content-Length", b"%d" % len(data)))
         return _whole(response, data, fields)
@@ -96,10 +99,14 @@ class JsonBody:
         return {"success": True, "data": value, "timestamp": now.replace("+00:00", "Z")}
 
 
+def _unchanged(why: str) -> UpstreamProtocolError:
+    return UpstreamProtocolError(f"The service's answer can't be changed as it has to be. {why}")
+
+
 def is_json(response: Response) -> bool:
     """By its type."""
     kind = (field_value(response.seen, b"content-type") or b"").partition(b";")[0].strip().lower()
-    return kind == b"application/json" or (kind.startswith(b"application/") and kind.endswith(b"+json"))
+    return kind in (b"application/json", b"text/json") or (kind.startswith(b"application/") and kind.endswith(b"+json"))
 
 
 def _fields(response: Response) -> list[Field]:

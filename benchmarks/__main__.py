@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     add("scenario", nargs="*", type=_scenario, help="of ladder, default all; of profile, default small")
     add("-c", "--contender", action="append", choices=tuple(table()), help="only this; repeat")
     add("--rounds", type=int, help=f"default: {_defaults(ROUNDS)}")
-    add("--seconds", type=int, help=f"of one burst; default: {_defaults(SECONDS)}")
+    add("--seconds", type=float, help=f"of one burst; default: {_defaults(SECONDS)}")
     add("--connections", type=int, default=10_000, help="of idle; default: %(default)s")
     add("--rate", type=float, default=500.0, help="of latency, a second; default: %(default)s")
     add("--cpus", type=_cpus, default=frozenset(), help="as in 0 or 2,3: contenders here, the rest elsewhere")
@@ -87,7 +87,7 @@ def chosen(names: Sequence[str] | None) -> list[Contender]:
 def measurement(what: str, options: argparse.Namespace) -> Callable[[Bench, list[Contender]], Section]:
     """What a word on the command line does."""
     rounds: int = options.rounds or ROUNDS.get(what, 0)
-    seconds: int = options.seconds or SECONDS.get(what, 0)
+    seconds: float = options.seconds or SECONDS.get(what, 0)
     loads: list[Scenario] = options.scenario or list(scenarios.TABLE.values())
     profiled = options.contender[0] if options.contender else GATEWAY
     return {

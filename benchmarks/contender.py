@@ -30,13 +30,15 @@ class Running:
     """
     A server that runs: the root of its process tree, and where it listens on 127.0.0.1.
 
-    ``tls_port`` is 0 where nothing speaks TLS. ``headers`` are those that each request must have to be let in.
+    ``tls_port`` is 0 where nothing speaks TLS. ``headers`` are those that each request must have to be let in, and
+    ``users`` the same of several users, where that matters.
     """
 
     pid: int
     port: int
     tls_port: int = 0
     headers: Headers = ()
+    users: tuple[Headers, ...] = ()
 
 
 @frozen

@@ -5,19 +5,21 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from benchmarks import wrk
+from benchmarks import targets
 from benchmarks.bench import Bench, start_all
+from benchmarks.burst import Burst, burst, missing
 from benchmarks.contender import Contender, Running
 from benchmarks.contenders import REFERENCE
 from benchmarks.report import Section, Table
 from benchmarks.scenarios import Scenario
 from benchmarks.spread import Spread
-from benchmarks.wrk import Burst
 
 ABOUT = """\
 CPU time is user and system time of a contender's whole process tree. The ratio is to bare nginx in the same
 round: the median of all rounds, and in brackets the least and the most. Requests a second say little where
 the load, the upstream and the contender share their CPUs."""
+
+WARM_UP = 1.0  # seconds in which connections, caches and compilers warm up
 
 
 @frozen
@@ -28,36 +30,44 @@ class Round:
 
     def ratio(self, name: str) -> float | None:
         """CPU a request to that of the reference; ``None`` when one of the two doesn't count."""
-        burst, reference = self.bursts[name], self.bursts.get(REFERENCE)
-        if reference is None or burst.problem or reference.problem:
+        own, reference = self.bursts[name], self.bursts.get(REFERENCE)
+        if reference is None or own.problem or reference.problem:
             return None
-        return burst.cpu_per_request / reference.cpu_per_request
+        return own.cpu_per_request / reference.cpu_per_request
 
 
 def measure(
-    bench: Bench, contenders: Sequence[Contender], scenarios: Sequence[Scenario], rounds: int, seconds: int
+    bench: Bench, contenders: Sequence[Contender], scenarios: Sequence[Scenario], rounds: int, seconds: float
 ) -> Section:
     """Drive every contender in every scenario ``rounds`` times for ``seconds`` each."""
     notes: list[str] = []
-    servers = start_all(bench, contenders, bench.upstream(), notes)
+    started = start_all(bench, contenders, bench.upstream(), notes)
+    http2 = {contender.name for contender in contenders if contender.http2}
     tables = []
+    costs: dict[tuple[str, str], float] = {}
     for scenario in scenarios:
+        if why := missing(scenario):
+            notes.append(f"without {scenario.title}: {why}")
+            continue
+        servers = {name: server for name, server in started.items() if not scenario.http2 or name in http2}
         for server in servers.values():
-            wrk.burst(bench, server, scenario, 1)  # connections, caches and compilers warm up
+            burst(bench, server, scenario, WARM_UP)
         done = [_round(bench, servers, scenario, number, seconds) for number in range(rounds)]
         tables.append(_table(scenario, done))
+        costs |= {(scenario.name, name): cost for name in servers if (cost := _cost(name, done)) is not None}
         notes += _notes(scenario, done)
-    return Section("CPU time a request", ABOUT, tuple(tables), notes)
+    tables.append(targets.table(costs, {scenario.name: scenario.title for scenario in scenarios}))
+    return Section("CPU time a request", ABOUT, tuple(table for table in tables if table.rows), notes)
 
 
-def _round(bench: Bench, servers: dict[str, Running], scenario: Scenario, number: int, seconds: int) -> Round:
+def _round(bench: Bench, servers: dict[str, Running], scenario: Scenario, number: int, seconds: float) -> Round:
     """Each contender once; who begins changes from round to round."""
     names = list(servers)
     first = number % len(names)
     bursts = {}
     for name in names[first:] + names[:first]:
-        burst = bursts[name] = wrk.burst(bench, servers[name], scenario, seconds)
-        cost = burst.problem or f"{burst.cpu_per_request * 1e6:.1f} us"
+        done = bursts[name] = burst(bench, servers[name], scenario, seconds)
+        cost = done.problem or f"{done.cpu_per_request * 1e6:.1f} us"
         print(f"{scenario.name} {number + 1}: {name}: {cost}", file=sys.stderr, flush=True)
     return Round(bursts)
 
@@ -65,7 +75,15 @@ def _round(bench: Bench, servers: dict[str, Running], scenario: Scenario, number
 def _table(scenario: Scenario, rounds: Sequence[Round]) -> Table:
     rows = sorted(_row(name, rounds) for name in rounds[0].bursts)
     header = ("contender", "CPU-us a request", f"to {REFERENCE}", "requests/s")
-    return Table(f"{scenario.title} ({scenario.connections} connections)", header, tuple(cells for _, cells in rows))
+    return Table(f"{scenario.title} ({scenario.connections:,} connections)", header, tuple(cells for _, cells in rows))
+
+
+def _cost(name: str, rounds: Sequence[Round]) -> float | None:
+    """Median CPU seconds a request; ``None`` when a round doesn't count."""
+    bursts = [round_.bursts[name] for round_ in rounds]
+    if any(done.problem for done in bursts):
+        return None
+    return Spread.of(done.cpu_per_request for done in bursts).median
 
 
 def _row(name: str, rounds: Sequence[Round]) -> tuple[float, tuple[str, ...]]:
@@ -73,9 +91,9 @@ def _row(name: str, rounds: Sequence[Round]) -> tuple[float, tuple[str, ...]]:
     good = [round_.bursts[name] for round_ in rounds if not round_.bursts[name].problem]
     if len(good) < len(rounds):
         return float("inf"), (name, "invalid", "", "")
-    cost = Spread.of(burst.cpu_per_request * 1e6 for burst in good)
+    cost = Spread.of(done.cpu_per_request * 1e6 for done in good)
     ratios = [ratio for round_ in rounds if (ratio := round_.ratio(name)) is not None]
-    rate = Spread.of(burst.requests / burst.seconds for burst in good)
+    rate = Spread.of(done.requests / done.seconds for done in good)
     return cost.median, (
         name,
         f"{cost:.1f}",
@@ -86,8 +104,8 @@ def _row(name: str, rounds: Sequence[Round]) -> tuple[float, tuple[str, ...]]:
 
 def _notes(scenario: Scenario, rounds: Sequence[Round]) -> list[str]:
     return [
-        f"{scenario.title}, round {number}: {name} is invalid: {burst.problem}"
+        f"{scenario.title}, round {number}: {name} is invalid: {done.problem}"
         for number, round_ in enumerate(rounds, 1)
-        for name, burst in round_.bursts.items()
-        if burst.problem
+        for name, done in round_.bursts.items()
+        if done.problem
     ]

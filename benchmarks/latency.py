@@ -36,7 +36,7 @@ class Latencies:
         return cls(percentile(ordered, 0.5), percentile(ordered, 0.99), ordered[-1])
 
 
-def measure(bench: Bench, contenders: Sequence[Contender], rate: float, rounds: int, seconds: int) -> Section:
+def measure(bench: Bench, contenders: Sequence[Contender], rate: float, rounds: int, seconds: float) -> Section:
     """Ask each contender, one of them direct, at ``rate`` requests a second, ``rounds`` times ``seconds``."""
     notes: list[str] = []
     servers = start_all(bench, contenders, bench.upstream(), notes)
@@ -51,7 +51,7 @@ def measure(bench: Bench, contenders: Sequence[Contender], rate: float, rounds: 
     return Section(f"Latency at {rate:g} requests a second", ABOUT, (Table("", header, tuple(rows)),), notes)
 
 
-def _round(name: str, server: Running, rate: float, seconds: int, notes: list[str]) -> Latencies | None:
+def _round(name: str, server: Running, rate: float, seconds: float, notes: list[str]) -> Latencies | None:
     try:
         found = Latencies.of(paced.latencies(server, rate, int(rate * seconds)))
     except (OSError, wire.AnswerError) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks import wrk
 from benchmarks.bench import Bench
+from benchmarks.burst import burst
 from benchmarks.contender import Contender
 from benchmarks.contenders import gateway
 from benchmarks.report import Section, Table
@@ -26,7 +27,7 @@ class ProfileError(Exception):
     """The profiler found nothing; the message is what it said."""
 
 
-def measure(bench: Bench, contender: Contender, scenario: Scenario, seconds: int) -> Section:
+def measure(bench: Bench, contender: Contender, scenario: Scenario, seconds: float) -> Section:
     """
     Profile ``contender`` for ``seconds`` of ``scenario``; without py-spy it can only be the gateway.
 
@@ -54,9 +55,9 @@ def _py_spy() -> str | None:
     return str(beside) if beside.exists() else shutil.which("py-spy")
 
 
-def _sampled(bench: Bench, contender: Contender, scenario: Scenario, seconds: int, program: str) -> Found:
+def _sampled(bench: Bench, contender: Contender, scenario: Scenario, seconds: float, program: str) -> Found:
     server = bench.contender(contender, bench.upstream())
-    wrk.burst(bench, server, scenario, 1)
+    burst(bench, server, scenario, 1)
     directory = bench.new_directory("profile")
     stacks = directory / "stacks"
     argv = [program, "record", "--pid", str(server.pid), "--duration", str(seconds), "--rate", str(RATE)]
@@ -85,12 +86,12 @@ def _folded(text: str) -> Found:
     return [(name, 100 * own[name] / every, 100 * total[name] / every) for name in total]
 
 
-def _traced(bench: Bench, scenario: Scenario, seconds: int) -> Found:
+def _traced(bench: Bench, scenario: Scenario, seconds: float) -> Found:
     stats = bench.new_directory("profile") / "stats"
     options = (f"--profile={stats}", "--profiler=cprofile", "--savestats")
     start = functools.partial(gateway.launch, upstream=bench.upstream(), options=options)
     server = bench.launch("gateway", start, bench.cpus)
-    wrk.burst(bench, server, scenario, seconds)
+    burst(bench, server, scenario, seconds)
     bench.children.end(server.pid)  # twistd writes the statistics as it stops
     if not stats.exists():
         raise ProfileError("twistd wrote no statistics")

@@ -4,12 +4,19 @@ import json
 
 from attrs import frozen
 
-from benchmarks.upstream import DOWNLOAD, KIB, MIB, POST, SMALL, SMALL_ANSWER
+from benchmarks.contender import Headers
+from benchmarks.upstream import DOWNLOAD, KIB, MIB, POST, SMALL, SMALL_ANSWER, VARIED, small_body
 
 
 @frozen
 class Scenario:
-    """One kind of load: ``answer`` is the least bytes that a right answer has, head and body together."""
+    """
+    One kind of load.
+
+    ``answer`` is the least bytes that a right answer has, head and body together, of HTTP/2 the body alone.
+    ``streams`` are requests at once on each connection of HTTP/2, and 0 for HTTP/1.1. With ``varied`` no two
+    requests have the same path and fields.
+    """
 
     name: str
     title: str
@@ -17,7 +24,14 @@ class Scenario:
     connections: int
     answer: int
     body: bytes = b""
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
+    tls: bool = False
+    streams: int = 0
+    varied: bool = False
+
+    @property
+    def http2(self) -> bool:
+        return self.streams > 0
 
 
 def _json(size: int) -> bytes:
@@ -32,6 +46,7 @@ CLOSE = (("Connection", "close"),)
 
 # Heads differ among proxies by a field or two, so an answer may be a little shorter than the upstream's.
 SHORTEST = SMALL_ANSWER - 60
+SMALL_BODY = len(small_body())
 
 TABLE = {
     scenario.name: scenario
@@ -41,6 +56,9 @@ TABLE = {
         Scenario("download", "1 MiB download", DOWNLOAD, 8, MIB),
         Scenario("upload", "1 MiB upload", POST, 8, SHORTEST, bytes(MIB), BYTES),
         Scenario("connect", "Small GET, a new connection for each", SMALL, 32, SHORTEST, headers=CLOSE),
-        Scenario("thousand", "Small GET, 1,000 connections", SMALL, 1000, SHORTEST),
+        Scenario("varied", "Small GET, heads that differ", VARIED, 32, SHORTEST, varied=True),
+        Scenario("tls", "Small GET over TLS, keep-alive", SMALL, 32, SHORTEST, tls=True),
+        Scenario("h2", "Small GET by HTTP/2 over TLS, 8 at once on each", SMALL, 8, SMALL_BODY, tls=True, streams=8),
+        Scenario("thousand", "Small GET, many connections", SMALL, 1000, SHORTEST),
     )
 }

@@ -12,6 +12,7 @@ from benchmarks.contender import Headers
 ISSUER, AUDIENCE = "https://login.bench.example/", "https://api.bench.example"
 ORIGIN = "https://app.bench.example"
 LIFETIME = 86400  # seconds
+USERS = 100
 
 
 @functools.cache
@@ -25,13 +26,13 @@ def public_key() -> str:
 
 
 @functools.cache
-def headers() -> Headers:
+def headers(user: int = 0) -> Headers:
     """A valid RS256 token of a user with roles and scopes, and the origin of the page that sends it."""
     now = int(time.time())
     claims = {
         "iss": ISSUER,
         "aud": AUDIENCE,
-        "sub": "user-4711",
+        "sub": f"user-{user}",
         "iat": now,
         "exp": now + LIFETIME,
         "roles": ["editor"],
@@ -39,3 +40,8 @@ def headers() -> Headers:
     }
     token = jwt.encode(claims, _key(), algorithm="RS256")
     return (("Authorization", f"Bearer {token}"), ("Origin", ORIGIN))
+
+
+def users() -> tuple[Headers, ...]:
+    """The same of several users."""
+    return tuple(headers(number) for number in range(USERS))

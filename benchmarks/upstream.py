@@ -7,7 +7,7 @@ from benchmarks.contender import HOST, Place, Running
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
-SMALL, POST, DOWNLOAD, BIG = "/small", "/sink", "/1mib", "/1gib"
+SMALL, VARIED, POST, DOWNLOAD, BIG = "/small", "/shops", "/sink", "/1mib", "/1gib"
 
 SMALL_ANSWER = 193  # bytes with the head, the size of many an API's short answer
 HEAD = (
@@ -33,6 +33,7 @@ HTTP = """\
         http2_max_requests 100000000;
         root {directory};
         location = /small {{ return 200 '{body}'; }}
+        location /shops/ {{ return 200 '{body}'; }}
         location = /1mib {{ }}
         location = /1gib {{ }}
         location = /sink {{

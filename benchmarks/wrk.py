@@ -1,18 +1,13 @@
-"""One burst of load by wrk, and what is wrong with it."""
+"""A burst of HTTP/1.1 by wrk, with or without TLS."""
 
+import math
 import shutil
-import time
 from pathlib import Path
 
-from attrs import frozen
-
-from benchmarks import procfs
-from benchmarks.bench import Bench
-from benchmarks.contender import HOST, Running
+from benchmarks.contender import HOST, Headers, Running
+from benchmarks.result import Result
 from benchmarks.scenarios import Scenario
 
-SETTLE = 0.1  # seconds after a burst, in which the closing of its connections is still counted
-SLACK = 30.0  # seconds that wrk may take beyond its duration
 ANSWER_TIMEOUT = 10  # seconds after which wrk calls a request timed out
 
 # wrk's own words are for people; this prints the same numbers for us. Errors: scripting.md of wrk.
@@ -30,63 +25,59 @@ done = function(summary, latency, requests)
         summary.bytes, e.connect, e.read, e.write, e.status, e.timeout))
 end
 """
+
+# No two requests have the same head, and users, browsers and pages change from one to the next.
+VARIED = """\
+local users = {{ {users} }}
+local browsers, count = {{}}, 0
+for i = 1, 97 do
+    browsers[i] = string.format("Mozilla/5.0 (X11; Linux x86_64; rv:%d.0) Gecko/20100101 Firefox/%d.0", i, i)
+end
+request = function()
+    count = count + 1
+    local headers = {{
+        ["User-Agent"] = browsers[count % 97 + 1],
+        ["Accept"] = "application/json",
+        ["Accept-Language"] = count % 2 == 0 and "en" or "de",
+        ["Cookie"] = string.format("session=%016x", count * 7919),
+        ["X-Client-Version"] = string.format("%d.%d", count % 5, count % 31),
+    }}
+    for name, value in pairs(users[count % #users + 1]) do headers[name] = value end
+    return wrk.format(nil, string.format("{path}/%d/items/%d?page=%d", count % 1009, count, count % 13), headers)
+end
+"""
 ERRORS = ("connect", "read", "write", "not 2xx", "timeout")
-
-
-@frozen
-class Burst:
-    """What a burst did, in seconds; ``problem`` says why it doesn't count, or is empty."""
-
-    requests: int
-    seconds: float
-    cpu: float
-    problem: str
-
-    @property
-    def cpu_per_request(self) -> float:
-        return self.cpu / self.requests
 
 
 def missing() -> str:
     return "" if shutil.which("wrk") else "no wrk on the PATH"
 
 
-def command(directory: Path, server: Running, scenario: Scenario, seconds: int) -> list[str]:
+def command(directory: Path, server: Running, scenario: Scenario, seconds: float) -> list[str]:
     """The command line that drives ``server``; its script and body are written into ``directory``."""
     setup = [f'wrk.headers["{name}"] = "{value}"' for name, value in (*server.headers, *scenario.headers)]
     if scenario.body:
         (directory / "body").write_bytes(scenario.body)
         setup += ['wrk.method = "POST"', f'wrk.body = read("{directory}/body")']
+    if scenario.varied:
+        setup.append(VARIED.format(users=", ".join(map(_table, server.users or ((),))), path=scenario.path))
     script = directory / "load.lua"
     script.write_text(SCRIPT.format(setup="\n".join(setup)))
-    url = f"http://{HOST}:{server.port}{scenario.path}"
-    options = ["-t1", f"-c{scenario.connections}", f"-d{seconds}s", f"--timeout={ANSWER_TIMEOUT}s"]
-    return ["wrk", *options, "-s", str(script), url]
+    scheme, port = ("https", server.tls_port) if scenario.tls else ("http", server.port)
+    options = ["-t1", f"-c{scenario.connections}", f"-d{math.ceil(seconds)}s", f"--timeout={ANSWER_TIMEOUT}s"]
+    # wrk knows whole seconds alone, but ends in order when it is interrupted.
+    interrupted = ["timeout", "--signal=INT", str(seconds)] if seconds % 1 else []
+    return [*interrupted, "wrk", *options, "-s", str(script), f"{scheme}://{HOST}:{port}{scenario.path}"]
 
 
-def burst(bench: Bench, server: Running, scenario: Scenario, seconds: int) -> Burst:
-    """Drive ``server`` for ``seconds`` and count what its process tree used meanwhile."""
-    directory = bench.new_directory("wrk")
-    log = directory / "output.log"
-    before = procfs.cpu_seconds(server.pid)
-    pid = bench.children.spawn(command(directory, server, scenario, seconds), log=log)
-    if not bench.children.wait(pid, seconds + SLACK):
-        return Burst(0, 0.0, 0.0, "wrk didn't end")
-    time.sleep(SETTLE)
-    cpu = procfs.cpu_seconds(server.pid) - before
-    output = log.read_text()
-    shutil.rmtree(directory)
-    return _result(output, cpu, scenario)
+def _table(headers: Headers) -> str:
+    """Header fields in Lua."""
+    return "{" + ", ".join(f'["{name}"] = "{value}"' for name, value in headers) + "}"
 
 
-def _result(output: str, cpu: float, scenario: Scenario) -> Burst:
+def result(output: str, scenario: Scenario) -> Result:
     lines = [line for line in output.splitlines() if line.startswith("RESULT ")]
     if not lines:
-        return Burst(0, 0.0, cpu, output.strip() or "wrk printed nothing")
+        return Result(0, 0.0, output.strip() or "wrk printed nothing")
     requests, microseconds, count, *errors = map(int, lines[0].split()[1:])
-    problems = [f"{number} {name}" for number, name in zip(errors, ERRORS, strict=True) if number]
-    if not requests:
-        problems.append("no answer")
-    elif count < requests * scenario.answer:
-        problems.append(f"answers of {count / requests:.0f} bytes")
-    return Burst(requests, microseconds / 1e6, cpu, ", ".join(problems))
+    return Result.of(requests, microseconds / 1e6, count, dict(zip(ERRORS, errors, strict=True)), scenario)

@@ -25,7 +25,7 @@ def start(place: Place, upstream: Running) -> Running:
 def start_full(place: Place, upstream: Running) -> Running:
     key = place.write("issuer.pem", token.public_key())
     server = launch(place, upstream, "express.js", key, token.ISSUER, token.AUDIENCE, token.ORIGIN)
-    return evolve(server, headers=token.headers())
+    return evolve(server, headers=token.headers(), users=token.users())
 
 
 version = functools.partial(packages.node_version, "express")

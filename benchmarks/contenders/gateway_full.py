@@ -68,7 +68,7 @@ def start(place: Place, upstream: Running, sign: bool) -> Running:
         sign="hmac" if sign else "none",
         secret="secret_env = BENCH_SECRET" if sign else "",
     )
-    return evolve(gateway.twistd(place, config, SECRET), headers=token.headers())
+    return evolve(gateway.twistd(place, config, SECRET), headers=token.headers(), users=token.users())
 
 
 def contender(name: str, sign: bool) -> Contender:

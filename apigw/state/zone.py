@@ -25,6 +25,10 @@ _HEAD = 64
 """Bytes before the buckets: the secret by which keys are hashed, so that nobody can aim at a bucket or a cell."""
 
 _SECRET = slice(0, 16)
+_NOBODY = bytes(8)
+_new = tuple.__new__
+"""Half the time of a call of the class."""
+
 _KNOWN = 10_000
 """Hashes that are remembered."""
 
@@ -61,9 +65,13 @@ class Zone:
         secret = memory[_SECRET]
         self.identity = blake2b(b"identity", digest_size=8, key=secret).hexdigest()
 
+        hashing = blake2b(digest_size=16, key=secret)
+
         def find(key: str) -> tuple[int, bytes]:
             """:return: offset of the bucket, and the hash."""
-            digest = blake2b(key.encode(), digest_size=16, key=secret).digest()
+            hashed = hashing.copy()
+            hashed.update(key.encode())
+            digest = hashed.digest()
             bucket = int.from_bytes(digest[8:], "little") % self._buckets
             return _HEAD + bucket * _BUCKET, digest[:8]
 
@@ -109,16 +117,19 @@ class Zone:
             self._moments[(cell >> 3) + WAYS] = now + after
         else:
             self._add(bucket, digest, now + after)
-        return Verdict(0.0, None, (Standing(quota, int((window - after + CLOSE) / quota.interval), after),))
+        left = (quota, int((window - after + CLOSE) / quota.interval), after)
+        return Verdict(0.0, None, (_new(Standing, left),))
 
     def _take_all(
         self, now: float, spends: Sequence[Spend], places: Sequence[tuple[int, bytes]], cost: float
     ) -> Verdict:
         resets = []
+        cells = []
         wait = 0.0
         tightest = None
         for (quota, _), (bucket, digest) in zip(spends, places):  # noqa: B905 (made of the same)
             cell = self._memory.find(digest, bucket, bucket + _HASHES)
+            cells.append(cell)
             reset = self._reset(now, quota.window, cell) if cell >= 0 else 0.0
             resets.append(reset)
             late = reset + cost * quota.interval - quota.window
@@ -126,12 +137,17 @@ class Zone:
                 _check(quota, cost)
                 if late > wait:
                     wait, tightest = late, quota
+        if tightest is not None:
+            return Verdict(wait, tightest, tuple(map(_standing, (quota for quota, _ in spends), resets)))
         standings = []
-        for (quota, _), (bucket, digest), reset in zip(spends, places, resets):  # noqa: B905 (likewise)
-            if tightest is None:
-                reset += cost * quota.interval
-                self._put(bucket, digest, now + reset)
-            standings.append(_standing(quota, reset))
+        for (quota, _), (bucket, digest), cell, reset in zip(spends, places, cells, resets):  # noqa: B905 (likewise)
+            after = reset + cost * quota.interval
+            if cell >= 0 and not cell & 7 and self._memory[cell : cell + 8] == digest:
+                self._moments[(cell >> 3) + WAYS] = now + after
+            else:
+                self._add(bucket, digest, now + after)  # which may have given up the cell of the one before
+            left = (quota, int((quota.window - after + CLOSE) / quota.interval), after)
+            standings.append(_new(Standing, left))
         return Verdict(wait, tightest, tuple(standings))
 
     def peek(self, now: float, spends: Sequence[Spend], cost: float = 1.0) -> Verdict:
@@ -187,9 +203,13 @@ class Zone:
             self._add(bucket, digest, whole_at)
 
     def _add(self, bucket: int, digest: bytes, whole_at: float) -> None:
-        first = bucket >> 3
-        moments = self._moments[first + WAYS : first + 2 * WAYS].tolist()
-        cell = first + moments.index(min(moments))
+        free = self._memory.find(_NOBODY, bucket, bucket + _HASHES)
+        if free >= 0 and not free & 7:
+            cell = free >> 3
+        else:
+            first = bucket >> 3
+            moments = self._moments[first + WAYS : first + 2 * WAYS].tolist()
+            cell = first + moments.index(min(moments))
         # Nobody's, then with the new moment, then the new key's: killed in between, no key gets another's moment.
         self._hashes[cell] = 0
         self._moments[cell + WAYS] = whole_at

@@ -6,18 +6,15 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from shutil import rmtree
-from tempfile import mkdtemp
 from time import monotonic
 
-from attrs import frozen
+from attrs import field, frozen
 
 from apigw.state.answers import FileAnswers
+from apigw.state.directory import make
 from apigw.state.inflight import SharedInFlight, in_flight_size
 from apigw.state.segment import Segment, create
 from apigw.state.zone import Zone, zone_size
-
-MEMORY = "/dev/shm"
-"""Where files are no disk's."""
 
 PASSED = "APIGW_SHARED"
 """Variable that says what was passed on to a worker: descriptors and sizes, how many workers there are, and which."""
@@ -32,7 +29,7 @@ class SharedMemory:
     :ivar in_flight: the same.
     :ivar quotas_size: bytes.
     :ivar worker: number of this one, from 0 on; no two that run have the same.
-    :ivar directory: in memory too, for what isn't of a fixed size.
+    :ivar directory: in memory too, for what isn't of a fixed size. :ivar lock: by which others see that it is in use.
     """
 
     quotas: int
@@ -41,13 +38,14 @@ class SharedMemory:
     workers: int
     directory: str
     worker: int = 0
+    lock: int = field(default=-1, eq=False)
 
     @classmethod
     def create(cls, keys: int, workers: int) -> SharedMemory:
         """:param keys: for how many there shall be room, as ``[limits] keys`` has it."""
         size = zone_size(keys)
-        directory = mkdtemp(prefix="apigw-", dir=MEMORY if Path(MEMORY).is_dir() else None)
-        return cls(create(size), create(in_flight_size(workers)), size, workers, directory)
+        directory, lock = make()
+        return cls(create(size), create(in_flight_size(workers)), size, workers, directory, lock=lock)
 
     @classmethod
     def passed(cls, environ: Mapping[str, str]) -> SharedMemory | None:
@@ -94,3 +92,5 @@ class SharedMemory:
         for descriptor in self.descriptors:
             os.close(descriptor)
         rmtree(self.directory, ignore_errors=True)
+        if self.lock >= 0:
+            os.close(self.lock)

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import socket
-import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -30,7 +29,8 @@ from apigw.reload import CannotStart, Commit, Reload, Source, in_turns
 from apigw.sockets import PASSED as SOCKETS_PASSED
 from apigw.sockets import Sockets, passing
 from apigw.starting import end, when_running
-from apigw.state.shared import MEMORY, SharedMemory
+from apigw.state.directory import make
+from apigw.state.shared import SharedMemory
 from apigw.telemetry.lines import LineWriter, target
 from apigw.telemetry.reloads import Reloads
 from apigw.upgrade import Upgrade
@@ -107,6 +107,7 @@ class Supervisor(MultiService):
         self._text = file_of(text)
         self._arguments = arguments
         self._directory = ""
+        self._lock = -1
         self._draining = False
         self._upgrade = upgrade
         self._notify = notify
@@ -426,7 +427,7 @@ class Supervisor(MultiService):
     def startService(self) -> None:
         super().startService()
         # In memory, for the file system of a container may be read-only.
-        self._directory = tempfile.mkdtemp(prefix="apigw-", dir=MEMORY if Path(MEMORY).is_dir() else None)
+        self._directory, self._lock = make()
         if self._lines is not None:
             self._lines.start()
         for held in self._held:
@@ -519,6 +520,9 @@ class Supervisor(MultiService):
         if self._lines is not None:
             self._lines.close()
         shutil.rmtree(self._directory, ignore_errors=True)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
         self._memory.close()
         os.close(self._shared)
         os.close(self._text)

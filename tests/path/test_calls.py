@@ -9,9 +9,9 @@ from types import FrameType
 from typing import Any
 
 import pytest
-import twisted
 
 import apigw
+import twisted
 from apigw.testing import MemoryGateway, Reply
 from tests.tokens import private_key, public_pem, signed
 

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import quote, unquote_to_bytes
 
 from apigw.errors import BadPath
 from apigw.messages import Exchange
 from apigw.policy.paths import PathRefused, readings
+from apigw.policy.queries import parameter_name, without
 from apigw.policy.templates import Template, carried, split_query
 from apigw.stages.variables import value_of
 
+_MADE = "xMADEx"
 _LEADING_ELSEWHERE = b"/\\;"
 
 
 class MadeTarget:
     """
     Path and query by a template. In the path each variable is a part of one segment: one that is empty, or could lead
-    elsewhere, is refused. In the query it is a part of one name or value.
+    elsewhere, is refused. In the query it is a part of one name or value. Of ``{query}`` are left out the parameters
+    that the template has itself: else a client could add a second ``user=``, and many services take the last one.
     """
 
     def __init__(self, template: Template) -> None:
         path, query = split_query(template)
         self._path = path.bind(_in_path)
-        self._query = None if query is None else query.bind(_in_query)
+        self._query = None if query is None else query.bind(partial(_in_query, _own_names(query)))
 
     def __call__(self, exchange: Exchange) -> bytes:
         """:raises BadPath: no path can be made of the request."""
@@ -57,10 +61,18 @@ def _in_path(variable: str) -> Callable[[Exchange], bytes]:
     return made
 
 
-def _in_query(variable: str) -> Callable[[Exchange], bytes]:
+def _own_names(query: Template) -> frozenset[bytes]:
+    """Names of parameters that a template of a query has, but for those that variables make."""
+    parts = [_MADE if index % 2 else part for index, part in enumerate(query.parts)]
+    names = [parameter_name(part.encode("utf-8")) for part in "".join(parts).split("&")]
+    made = parameter_name(_MADE.encode("utf-8"))
+    return frozenset(name for name in names if name and made not in name)
+
+
+def _in_query(own: frozenset[bytes], variable: str) -> Callable[[Exchange], bytes]:
     value = value_of(variable)
     if variable == "query":
-        return value
+        return (lambda exchange: without(value(exchange), own)) if own else value
     if variable.startswith("param."):
         return lambda exchange: quote(unquote_to_bytes(value(exchange)), safe="").encode("ascii")
     return lambda exchange: quote(value(exchange), safe="").encode("ascii")

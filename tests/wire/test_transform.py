@@ -169,6 +169,8 @@ def test_services_are_asked_for_what_a_template_makes(there: Scripted, port: int
     assert ask("/made/7?x=1&&y=2", org="ac me") == 200
     assert there.asked[-1].target == "/tenants/ac%20me/7?by=a%26b&of=7&x=1&y=2"
     assert there.asked[-1].fields["x-original-path"] == "/made/7"
+    assert ask("/made/7?by=root&x=1&OF[]=8&a;b%79=root", org="acme") == 200
+    assert there.asked[-1].target == "/tenants/acme/7?by=a%26b&of=7&x=1"
     assert ask("/made/a%26b", org="acme") == 200
     assert there.asked[-1].target == "/tenants/acme/a%26b?by=a%26b&of=a%26b"
     before = len(there.asked)

@@ -70,7 +70,9 @@ class GatewayCore:
         except GatewayError as error:
             response = self._fail(exchange, route, error)
         except Exception:
-            self._log.failure("{route} failed on request {id}", route=route.name, id=exchange.id.decode())
+            self._log.failure(
+                "{route} failed on request {request_id}", route=route.name, request_id=exchange.id.decode()
+            )
             response = self._fail(exchange, route, InternalError())
         exchange.response = response
         exchange.outlet.respond(exchange, response)
@@ -83,6 +85,8 @@ class GatewayCore:
                 up(exchange, response)
             except Exception:
                 self._log.failure(
-                    "{route} failed on the error of request {id}", route=route.name, id=exchange.id.decode()
+                    "{route} failed on the error of request {request_id}",
+                    route=route.name,
+                    request_id=exchange.id.decode(),
                 )
         return response

@@ -428,7 +428,11 @@ class Exchange:
                 try:
                     done(self)
                 except Exception:
-                    _log.failure("{route} failed at the end of request {id}", route=route.name, id=self.id.decode())
+                    _log.failure(
+                        "{route} failed at the end of request {request_id}",
+                        route=route.name,
+                        request_id=self.id.decode(),
+                    )
 
     def cancel(self, error: GatewayError) -> None:
         """Nobody waits for the answer any more: stop the work for it."""

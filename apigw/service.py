@@ -30,6 +30,7 @@ from apigw.policy.token_counts import TokenCounts
 from apigw.reload import CannotStart, Commit, Reload, Source, in_turns
 from apigw.sockets import Sockets
 from apigw.starting import when_running
+from apigw.telemetry.error_log import ErrorLog
 from apigw.telemetry.http2 import Http2Metrics
 from apigw.telemetry.levels import LogLevels
 from apigw.telemetry.lines import LineWriter, target
@@ -85,7 +86,8 @@ class Gateway(MultiService):
         self._config = config
         self._given = config
         self._maintenance: dict[str, float] = {}
-        self._levels = LogLevels(globalLogPublisher)
+        self.error_log = ErrorLog(config.gateway.error_log)
+        self._levels = LogLevels(globalLogPublisher, config.gateway.log_level)
         self._reactor = reactor
         self._started = monotonic()
         self._draining = False
@@ -238,6 +240,9 @@ class Gateway(MultiService):
             raise
 
         def take() -> None:
+            if config.gateway.log_level != self._config.gateway.log_level:
+                self._levels.set(config.gateway.log_level)
+            self.error_log.form = config.gateway.error_log
             self._config, self._given, self._wiring = config, given, wiring
             if turned is not None:
                 self._log_to = where
@@ -368,7 +373,8 @@ class Gateway(MultiService):
         self.reload()
 
     def reopen(self) -> None:
-        """Open the file of the access log anew."""
+        """Open the files of the logs anew."""
+        self.error_log.reopen()
         if self._lines is not None:
             self._lines.reopen()
 

@@ -8,14 +8,29 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from twisted.application.service import MultiService
-from twisted.logger import Logger
+from twisted.application.service import IServiceCollection, MultiService
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
 
 _log = Logger("apigw")
 
 
 class Start(MultiService):
-    """Above what is run: twistd ends with a traceback and status 1 where it can't be started."""
+    """
+    Above what is run: twistd ends with a traceback and status 1 where it can't be started.
+
+    :param observer: of the log, instead of twistd's own; None for that.
+    """
+
+    def __init__(self, observer: ILogObserver | None = None) -> None:
+        super().__init__()
+        self._observer = observer
+
+    def setServiceParent(self, parent: IServiceCollection) -> None:
+        """twistd gives it an application, and looks there for the observer."""
+        if self._observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._observer)
+        super().setServiceParent(parent)
 
     def startService(self) -> None:
         try:

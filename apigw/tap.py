@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.reactors import getReactorTypes
-from twisted.application.service import IService, Service
+from twisted.application.service import IService
 from twisted.python import usage
 
 from apigw import __version__
@@ -21,6 +21,10 @@ from apigw.starting import Start
 from apigw.upgrade import PASSED as UPGRADE
 from apigw.upgrade import Upgrade, followed
 from apigw.workers.passing import started, text_of
+
+if TYPE_CHECKING:
+    from apigw.service import Gateway
+    from apigw.workers.supervisor import Supervisor
 
 PASSED_ON = (SOCKETS, UPGRADE, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", *VARIABLES)
 
@@ -99,12 +103,17 @@ def makeService(options: Options) -> IService:
     except CannotStart as error:
         print(error, file=sys.stderr)
         sys.exit(1)
-    start = Start()
+    twistd = options.parent
+    try:
+        start = Start(None if twistd is None else service.error_log.observer(twistd))
+    except OSError as failed:
+        print(f"--logfile: can't open {failed.filename}: {failed.strerror}", file=sys.stderr)
+        sys.exit(1)
     service.setServiceParent(start)
     return start
 
 
-def _service(options: Options, reactor: Any) -> Service:
+def _service(options: Options, reactor: Any) -> Gateway | Supervisor:
     """A gateway, one of several workers, or who supervises these."""
     from apigw.service import Gateway
 

@@ -11,9 +11,10 @@ from apigw.admin.operations import Asked, Operation, Schema, wrong
 from apigw.admin.states import peer_state
 from apigw.config import GatewayConfig
 from apigw.config.limiting import MAINTENANCE_LASTS
+from apigw.config.model import LEVELS
 from apigw.config.units import parse_duration
 from apigw.errors import ClientError, RouteNotFound
-from apigw.telemetry.levels import LEVELS, LogLevels
+from apigw.telemetry.levels import LogLevels
 from apigw.upstream.peer import Peer
 from apigw.upstream.upstream import Upstream
 

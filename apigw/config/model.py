@@ -98,6 +98,9 @@ CREDENTIALS = re.compile(rb"[A-Za-z][A-Za-z0-9-]* [ -~]+").fullmatch
 
 CLIENT_AUTH = choice("none", "optional", "required")
 
+LEVELS = ("debug", "info", "warn", "error", "critical")
+"""Of the log, as twisted.logger has them."""
+
 
 @frozen(kw_only=True)
 class GatewaySection:
@@ -156,6 +159,24 @@ class GatewaySection:
         default="-",
         help="Where a JSON line for each request goes: standard output, syslog, a file (reopened on SIGHUP and"
         " SIGUSR1), or nowhere.",
+    )
+    error_log: str = option(
+        choice("text", "json"),
+        default="text",
+        help="The form of what the gateway logs of itself where twistd has its log: text, or a JSON line for each"
+        " event.",
+    )
+    log_level: str = option(
+        choice(*LEVELS),
+        default="info",
+        help="How much it logs there; what operators do is always logged. They may change it while it runs.",
+    )
+    slow_log: float | None = option(
+        DURATION,
+        default=None,
+        unset="off",
+        example="1s",
+        help="From when on a request is slow: a warning there says where its time went.",
     )
     log_query: str = option(
         choice("redacted", "full", "none"),

@@ -41,9 +41,28 @@ _jwt = re.compile(rb"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{4,}(?:(?:\.|%2[Ee])[A-Za
 _credentials = re.compile(
     r"\b(?i:(Bearer|Basic|Digest|Negotiate))[ \t]+[A-Za-z0-9._~+/=-]{8,}"
     r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*){1,4}"
-    r"|(://[^/\s:@]{0,64}:)[^/\s@]{1,256}(?=@)"
+    r"|(://[^/\s:@]{0,64}:)[^/\s]{1,256}(?=@)"
 )
 """Each takes linear time, for it begins where no run of its characters is cut in two, or is short."""
+
+_SECRET = (
+    r"pass(?:word|wd|phrase)|secret(?:[-_]?key)?|token|(?:api|access|private)[-_]?key|credentials?|signature|assertion"
+    r"|session[-_]?id"
+)
+_WHOLE = r"authorization|authentication-info|(?:www|proxy)-authenticate|cookie"
+"""Fields of HTTP whose value goes on to the end of the line."""
+
+_secret_name = re.compile(rf"(?i).*(?:{_SECRET}|{_WHOLE})").fullmatch
+_between = r"""["']?[ \t]{0,4}(?:[:=][ \t]{0,4}|,[ \t]{0,4}(?=b?["']))"""
+_quoted = r"""(b?")(?:[^"\\]|\\.){0,8192}"|(b?')(?:[^'\\]|\\.){0,8192}'|b?["'][^\r\n]*"""
+_named = re.compile(
+    rf"""(?i)((?:{_SECRET}){_between}|(?P<whole>(?:{_WHOLE}){_between}))"""
+    rf"""(?:{_quoted}|(?(whole)[^\r\n]+|[^\s&,;"'<>)\]}}]+))"""
+)
+"""A name as it stands in fields, URLs, JSON or what Python shows of a dict or of a pair, with its value."""
+
+_url_query = re.compile(r"((?<![A-Za-z])[A-Za-z]{2,8}://[^\s?\"']{1,1024}\?)[^\s#\"'<>)]+")
+_private_key = re.compile(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----.*?(?:PRIVATE KEY-----|\Z)", re.DOTALL)
 
 
 def full(path: bytes, query: bytes) -> bytes:
@@ -89,3 +108,26 @@ def credentials(text: str) -> str:
     Found are: Bearer and other schemes of Authorization with what follows, JSON web tokens, passwords in URLs.
     """
     return _credentials.sub(lambda match: f"{match[1]} *" if match[1] else f"{match[2] or ''}*", text)
+
+
+def is_secret(name: str) -> bool:
+    """Whether the name of a field says that its value lets others in: a password, a token, a key, a cookie."""
+    return _secret_name(name) is not None
+
+
+def log_text(text: str) -> str:
+    """
+    What may be logged of a text that is known by nothing but its form.
+
+    Besides what :func:`credentials` finds, replaced are: what follows the name of a secret, the queries of URLs,
+    private keys in PEM form.
+    """
+    text = _private_key.sub("*", text)
+    text = credentials(text)
+    text = _url_query.sub(r"\1*", text)
+    return _named.sub(_starred, text)
+
+
+def _starred(match: re.Match[str]) -> str:
+    opened = match[3] or match[4] or ""
+    return f"{match[1]}{opened}*{opened[-1:]}"

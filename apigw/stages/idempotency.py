@@ -209,7 +209,9 @@ class Once:
         except GatewayError:
             outcome = Failure()
         except Exception:
-            self._log.failure("what has an idempotency key failed on request {id}", id=exchange.id.decode())
+            self._log.failure(
+                "what has an idempotency key failed on request {request_id}", request_id=exchange.id.decode()
+            )
             outcome = Failure(ClaimsUnavailable())
         # Kept before anybody sees it, as far as the store lets us: whoever has the answer can rely on it.
         kept_it = not record or await self._keep(where, value, record)

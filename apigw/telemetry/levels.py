@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.logger import (
     FilteringLogObserver,
+    ILogFilterPredicate,
     ILogObserver,
     InvalidLogLevelError,
+    LogEvent,
     LogLevel,
     LogLevelFilterPredicate,
     LogPublisher,
+    PredicateResult,
 )
+from zope.interface import provider
+
+from apigw.config.model import LEVELS
 
 ALWAYS = "apigw.admin"
 """What is told at any level: what operators do."""
 
-LEVELS = ("debug", "info", "warn", "error", "critical")
+
+@provider(ILogFilterPredicate)
+def _relayed(event: LogEvent) -> Any:
+    """Whether it comes from a worker, which has decided by itself."""
+    return PredicateResult.yes if "worker" in event else PredicateResult.maybe
 
 
 class LogLevels:
     """
     :param publisher: whose observers hear of less from :meth:`install` on.
-
-    All is told until somebody says otherwise.
+    :param level: what holds until somebody says otherwise.
 
     :ivar default: the level of namespaces that have none of their own.
     """
 
-    def __init__(self, publisher: LogPublisher) -> None:
+    def __init__(self, publisher: LogPublisher, level: str = "debug") -> None:
         self._publisher = publisher
-        self._predicate = LogLevelFilterPredicate(LogLevel.debug)
+        self._predicate = LogLevelFilterPredicate(LogLevel.levelWithName(level))
         self._predicate.setLogLevelForNamespace(ALWAYS, LogLevel.debug)
         self._instead: dict[ILogObserver, ILogObserver] = {}
         self._set: dict[str, str] = {}
-        self.default = "debug"
+        self.default = level
 
     def install(self) -> None:
         """Stand before the observers that there are."""
         for observer in list(self._publisher._observers):
-            filtered = FilteringLogObserver(observer, [self._predicate])
+            filtered = FilteringLogObserver(observer, [_relayed, self._predicate])
             self._instead[observer] = filtered
             self._publisher.removeObserver(observer)
             self._publisher.addObserver(filtered)

@@ -15,6 +15,7 @@ from apigw.policy.forwarded import Forwarding
 from apigw.policy.requestid import RequestIds
 from apigw.stages.access_log import AccessLog
 from apigw.stages.request_id import RequestId
+from apigw.stages.slow_log import SlowLog
 from apigw.telemetry.access_log import AccessLogFormat
 from apigw.telemetry.upstreams import ServiceState
 from apigw.web.problem import Problem
@@ -49,8 +50,10 @@ class Common:
                 RequestIds(os.urandom), self._seconds, gateway.response_time_header, gateway.target_service_header
             )
         ]
+        path = LOGGED[gateway.log_query]
+        if gateway.slow_log is not None:
+            stages.append(SlowLog(gateway.slow_log, self._seconds, path))
         if self._lines is not None:
-            path = LOGGED[gateway.log_query]
             stages.append(AccessLog(AccessLogFormat(self._epoch, self._seconds, path).line, self._lines.write))
         return stages
 

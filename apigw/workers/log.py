@@ -6,26 +6,23 @@ import json
 import sys
 from typing import Any
 
-from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent, formatEventAsClassicLogText
+from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel
 from zope.interface import provider
+
+from apigw.telemetry.error_log import record
 
 MARK = "\x1e"
 """Before each event (RFC 7464); what has none was written by something else."""
+
+OWN = ("time", "level", "namespace", "message", "traceback", "request_id", "worker")
+"""What an event has that are no fields of its own kind."""
 
 
 def observer() -> ILogObserver:
     """For ``twistd --logger``."""
 
     def write(event: LogEvent) -> None:
-        text = formatEventAsClassicLogText(event) if "log_failure" in event else formatEvent(event)
-        level: Any = event.get("log_level")
-        line = json.dumps(
-            {
-                "level": "info" if level is None else level.name,
-                "namespace": event.get("log_namespace", "-"),
-                "text": (text or "").rstrip("\n"),
-            }
-        )
+        line = json.dumps(record(event), default=str)
         assert sys.__stderr__ is not None
         sys.__stderr__.write(f"{MARK}{line}\n")
         sys.__stderr__.flush()
@@ -37,12 +34,17 @@ def observer() -> ILogObserver:
 def relay(number: int, line: str) -> None:
     """Log what worker ``number`` has written."""
     level, namespace, text = LogLevel.warn, "apigw.workers", line
+    more: dict[str, Any] = {}
     if line.startswith(MARK):
         try:
             told = json.loads(line[1:])
             level = LogLevel.lookupByName(told["level"])
-            namespace, text = told["namespace"], told["text"]
-        except (ValueError, LookupError):
+            namespace, text = told["namespace"], told["message"]
+            more = {name: told[name] for name in ("traceback", "request_id") if name in told}
+            fields = {name: value for name, value in told.items() if name not in OWN}
+            if fields:
+                more["fields"] = fields
+        except (ValueError, LookupError, TypeError):
             level, text = LogLevel.warn, line[1:]
     if text:
-        Logger(namespace).emit(level, "worker {number}: {text}", number=number, text=text)
+        Logger(namespace).emit(level, "worker {worker}: {text}", worker=number, text=text, **more)

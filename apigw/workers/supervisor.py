@@ -18,7 +18,7 @@ from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredList, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogPublisher
 
 from apigw.config import GatewayConfig
 from apigw.config.endpoints import ListenEndpoint
@@ -31,6 +31,8 @@ from apigw.sockets import Sockets, passing
 from apigw.starting import end, when_running
 from apigw.state.directory import make
 from apigw.state.shared import SharedMemory
+from apigw.telemetry.error_log import ErrorLog
+from apigw.telemetry.levels import LogLevels
 from apigw.telemetry.lines import LineWriter, target
 from apigw.telemetry.reloads import Reloads
 from apigw.upgrade import Upgrade
@@ -124,6 +126,8 @@ class Supervisor(MultiService):
         self.failed = False
         self._ledger = Ledger()
         self._reloads = Reloads(time())
+        self.error_log = ErrorLog(config.gateway.error_log)
+        self._levels = LogLevels(globalLogPublisher, config.gateway.log_level)
         self._counts = Workers(lambda: self._slots, self.ready_workers)
         self.reload = Reload(source, self.prepare, self._reloads, notify)
         self._pings = LoopingCall(self._ping)
@@ -403,6 +407,9 @@ class Supervisor(MultiService):
         self, config: GatewayConfig, held: list[Held], file: int, workers: Sequence[WorkerProcess], doors: Commit
     ) -> None:
         before, self._held = self._held, held
+        if config.gateway.log_level != self._config.gateway.log_level:
+            self._levels.set(config.gateway.log_level)
+        self.error_log.form = config.gateway.error_log
         os.close(self._text)
         self._text = file
         self._config = config
@@ -426,6 +433,7 @@ class Supervisor(MultiService):
 
     def startService(self) -> None:
         super().startService()
+        self._levels.install()
         # In memory, for the file system of a container may be read-only.
         self._directory, self._lock = make()
         if self._lines is not None:
@@ -467,6 +475,7 @@ class Supervisor(MultiService):
             self._reactor.stop()
 
     def _reopen(self) -> None:
+        self.error_log.reopen()
         if self._lines is not None:
             self._lines.reopen()
         for worker in self.ready_workers():
@@ -517,6 +526,7 @@ class Supervisor(MultiService):
                 worker.signal(signal.SIGKILL)
 
     def _close_rest(self, _: object) -> Deferred[Any]:
+        self._levels.uninstall()
         if self._lines is not None:
             self._lines.close()
         shutil.rmtree(self._directory, ignore_errors=True)

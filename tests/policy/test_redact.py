@@ -1,5 +1,7 @@
 """Redaction: what of a request reaches a log."""
 
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,8 @@ from apigw.policy.redact import (
     SECRET_FIELDS,
     credentials,
     full,
+    is_secret,
+    log_text,
     path_only,
     redacted,
     secret_fields,
@@ -124,3 +128,57 @@ def test_credentials_in_text(text: str, logged: str) -> None:
 @given(st.text(max_size=60))
 def test_twice_is_as_good_as_once(text: str) -> None:
     assert credentials(credentials(text)) == credentials(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "logged"),
+    [
+        ("Authorization: Custom abc def", "Authorization: *"),
+        ("Set-Cookie: a=b; Path=/\nnext", "Set-Cookie: *\nnext"),
+        ("{'cookie': 'a=b; c=d', 'x': 1}", "{'cookie': '*', 'x': 1}"),
+        ("[(b'Cookie', b'sid=1'), (b'X', b'y')]", "[(b'Cookie', b'*'), (b'X', b'y')]"),
+        ('{"client_secret":"a\\"b","a":1}', '{"client_secret":"*","a":1}'),
+        ('accessToken: "a b" rest', 'accessToken: "*" rest'),
+        ("token='not closed", "token=*"),
+        ("token=abc&x=1", "token=*&x=1"),
+        ("password: hunter2, ok", "password: *, ok"),
+        ("GET /x?api_key=abc HTTP", "GET /x?api_key=* HTTP"),
+        ("https://u:p@ss@h/x?y=1#z", "https://u:*@h/x?*#z"),
+        ("redis://:pw@h:1/0", "redis://:*@h:1/0"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\nok", "*\nok"),
+        ("-----BEGIN PRIVATE KEY-----\nabc", "*"),
+        (f"of {JWT.decode()}, Bearer abcdefghi", "of *, Bearer *"),
+        ("[admin] token_env: APIGW is not set", "[admin] token_env: APIGW is not set"),
+        ("the token is expired, 3 keys", "the token is expired, 3 keys"),
+        ("[listener:public] IPv4Address(type='TCP')", "[listener:public] IPv4Address(type='TCP')"),
+        ("key: aaa", "key: aaa"),
+    ],
+)
+def test_secrets_of_a_text_are_replaced(text: str, logged: str) -> None:
+    assert log_text(text) == logged
+    assert log_text(logged) == logged
+
+
+@pytest.mark.parametrize("name", ["password", "db_passwd", "X-Api-Key", "set_cookie", "accessToken", "private_key"])
+def test_names_of_secrets(name: str) -> None:
+    assert is_secret(name)
+
+
+@pytest.mark.parametrize("name", ["key", "keys", "count", "url", "name", "passed", "log_format"])
+def test_names_of_other_things(name: str) -> None:
+    assert not is_secret(name)
+
+
+@given(st.text(max_size=40), st.sampled_from(["token", "Cookie", "password"]), st.sampled_from(["=", ": ", "': '"]))
+def test_a_value_after_a_secret_name_is_gone(before: str, name: str, between: str) -> None:
+    assert "hunter2" not in log_text(f"{before}{name}{between}hunter2")
+
+
+@pytest.mark.parametrize(
+    "bad", ["token='", "://", "http://", "-----BEGIN PRIVATE KEY-----", "://a:", "eyJ", 'token"    ', "://a:b@"]
+)
+def test_no_text_takes_long(bad: str) -> None:
+    text = bad * (65536 // len(bad))
+    begun = process_time()
+    log_text(text)
+    assert process_time() - begun < 1.0

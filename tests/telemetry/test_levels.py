@@ -36,5 +36,21 @@ def test_levels_by_namespace_and_back() -> None:
         levels.set("loud")
     with pytest.raises(ValueError, match="always told"):
         levels.set("error", "apigw.admin.operations")
+    log = Logger("apigw.workers", observer=publisher)
+    told.clear()
+    log.info("of a worker, which has looked at its level itself", worker=1)
+    assert len(told) == 1
     levels.uninstall()
     assert speak("apigw.service") == ["debug", "info", "error"]
+
+
+def test_a_level_from_the_start_on() -> None:
+    told: list[str] = []
+    publisher = LogPublisher(lambda event: told.append(str(event["log_format"])))  # type: ignore[arg-type]
+    levels = LogLevels(publisher, "error")
+    levels.install()
+    log = Logger("apigw.x", observer=publisher)
+    log.warn("warn")
+    log.error("error")
+    levels.uninstall()
+    assert (told, levels.default) == (["error"], "error")

@@ -103,7 +103,7 @@ class Gateway:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             with self._changed:
-                if line.startswith('{"time":'):
+                if line.startswith('{"time":') and '"namespace":' not in line:
                     self.logged.append(json.loads(line))
                 else:
                     self.output.append(line.rstrip("\n"))

@@ -41,7 +41,7 @@ def test_a_failure_keeps_its_traceback(written: io.StringIO) -> None:
         event: dict[str, Any] = {"log_level": LogLevel.warn, "log_format": "x", "log_failure": Failure()}
     observer()(event)
     [told] = relayed(written.getvalue().rstrip("\n"))
-    assert "ValueError: why" in formatEvent(told)
+    assert (formatEvent(told), told["traceback"].splitlines()[-1]) == ("worker 3: x", "builtins.ValueError: why")
     assert told["log_level"] is LogLevel.warn
 
 
@@ -50,6 +50,13 @@ def test_what_is_no_event_is_told_as_it_is(line: str) -> None:
     [event] = relayed(line)
     assert event["log_level"] is LogLevel.warn
     assert formatEvent(event) == f"worker 3: {line.lstrip(chr(30))}"
+
+
+def test_a_request_keeps_its_id_and_its_fields(written: io.StringIO) -> None:
+    event: dict[str, Any] = {"log_level": LogLevel.warn, "log_format": "x", "request_id": "r-1", "fields": {"ms": 7}}
+    observer()(event)
+    [told] = relayed(written.getvalue().rstrip("\n"))
+    assert (told["request_id"], told["fields"], told["worker"]) == ("r-1", {"ms": 7}, 3)
 
 
 def test_an_empty_line_is_nothing() -> None:

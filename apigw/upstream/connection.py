@@ -55,6 +55,13 @@ RESPONSE_LIMITS = HeadLimits(size=65536, line=8192, fields=256)
 """Of a peer's head. Larger than for clients: services set many cookies and long policies."""
 
 
+UNEXPECTED = frozenset((b"GET", b"HEAD", b"OPTIONS"))
+"""
+Methods whose body some services don't read, and take for the next request on the connection, which no policy has seen:
+so there is no next one (RFC 9110 section 9.3.1).
+"""
+
+
 class Owner(TypingProtocol):
     """The pool a connection belongs to."""
 
@@ -121,6 +128,7 @@ class PeerConnection(Protocol):
         self._response: PeerResponse | None = None
         self._decoder: LengthDecoder | ChunkedDecoder | CloseDecoder | None = None
         self._keep_alive = False
+        self._last = False
         self._upload: RequestBody | None = None
         self._chunked = False
         self._head = b""
@@ -170,6 +178,9 @@ class PeerConnection(Protocol):
     def _send_with_body(self, method: bytes, target: bytes, lines: bytes, body: RequestBody) -> None:
         self._chunked = body.length == UNKNOWN_LENGTH
         framing = b"Transfer-Encoding: chunked" if self._chunked else b"Content-Length: " + str(body.length).encode()
+        if method in UNEXPECTED:
+            framing += b"\r\nConnection: close"
+            self._last = True
         assert self._attempt is not None
         self._upload = body
         expects = getattr(body, "expects", False)
@@ -375,7 +386,7 @@ class PeerConnection(Protocol):
 
     def _reuse_or_close(self, now: float) -> None:
         self._attempt = None
-        if self._keep_alive and self.usable:
+        if self._keep_alive and self.usable and not self._last:
             self._deadline.set(now + self._idle_timeout)
             self._owner.released(self)
         else:

@@ -74,10 +74,13 @@ def test_no_body_and_an_empty_one_are_two_things(client: Connect, service: Servi
 
 def test_a_get_may_have_a_body(client: Connect, service: Service) -> None:
     wire, there = begin(client, service, b"GET /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc" + GET)
-    assert there.request().body == b"abc"
+    got = there.request()
+    assert (got.body, got.text("Connection")) == (b"abc", "close")
     there.send(OK)
     assert wire.answer().body == b"hi"
-    assert there.request().first == b"GET /a HTTP/1.1"
+    # A service that doesn't read it would take it for the next request.
+    assert there.ended()
+    assert service.accept().request().first == b"GET /a HTTP/1.1"
 
 
 # -- 100 (Continue) ----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import big, idle, ladder, latency, machine, nginx, packages, profiling, report, scenarios, wrk
+from benchmarks import big, idle, ladder, latency, machine, nginx, packages, profiling, report, scenarios, stall, wrk
 from benchmarks.bench import Bench, StartError, bench
 from benchmarks.contender import Contender
 from benchmarks.contenders import DIRECT, GATEWAY, REFERENCE, table
@@ -15,15 +15,16 @@ from benchmarks.scenarios import Scenario
 
 # Rounds and seconds of a burst that a measurement takes unless told otherwise: minutes in all, not hours.
 ROUNDS = {"ladder": 5, "big": 3, "latency": 5}
-SECONDS = {"ladder": 3, "latency": 5, "profile": 10}
-ALL = ("ladder", "big", "idle", "latency")
+SECONDS = {"ladder": 3, "latency": 5, "stall": 5, "profile": 10}
+ALL = ("ladder", "big", "idle", "latency", "stall")
 EPILOG = f"""\
 ladder   CPU time a request in every scenario, to that of bare nginx
 big      1 GiB down and up: CPU time, and memory while one end is slow
 idle     memory of an idle connection
 latency  what each contender adds to a direct request
+stall    how long the gateway's event loop is away from its events
 profile  where the gateway's time goes in one scenario
-all      the first four
+all      all but profile
 
 scenarios: {", ".join(scenarios.TABLE)}
 """
@@ -44,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, help=f"default: {_defaults(ROUNDS)}")
     add("--seconds", type=float, help=f"of one burst; default: {_defaults(SECONDS)}")
     add("--connections", type=int, default=10_000, help="of idle; default: %(default)s")
-    add("--rate", type=float, default=500.0, help="of latency, a second; default: %(default)s")
+    add("--rate", type=float, default=500.0, help="of latency and stall, a second; default: %(default)s")
     add("--cpus", type=_cpus, default=frozenset(), help="as in 0 or 2,3: contenders here, the rest elsewhere")
     add("--limit", type=int, default=3600, help="seconds after which all is ended; default: %(default)s")
     add("--install", action="store_true", help="first bring contenders that npm and pip have, into a cache")
@@ -95,6 +96,7 @@ def measurement(what: str, options: argparse.Namespace) -> Callable[[Bench, list
         "big": lambda on, contenders: big.measure(on, contenders, rounds),
         "idle": lambda on, contenders: idle.measure(on, contenders, options.connections),
         "latency": lambda on, contenders: latency.measure(on, contenders, options.rate, rounds, seconds),
+        "stall": lambda on, contenders: stall.measure(on, contenders, options.rate, seconds),
         "profile": lambda on, _: profiling.measure(on, table()[profiled], loads[0], seconds),
     }[what]
 

@@ -88,8 +88,8 @@ def _folded(text: str) -> Found:
 
 def _traced(bench: Bench, scenario: Scenario, seconds: float) -> Found:
     stats = bench.new_directory("profile") / "stats"
-    options = (f"--profile={stats}", "--profiler=cprofile", "--savestats")
-    start = functools.partial(gateway.launch, upstream=bench.upstream(), options=options)
+    program = (*gateway.TWISTD, f"--profile={stats}", "--profiler=cprofile", "--savestats")
+    start = functools.partial(gateway.launch, upstream=bench.upstream(), program=program)
     server = bench.launch("gateway", start, bench.cpus)
     burst(bench, server, scenario, seconds)
     bench.children.end(server.pid)  # twistd writes the statistics as it stops

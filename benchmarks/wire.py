@@ -1,7 +1,9 @@
 """The least of an HTTP/1.1 client: a request as bytes, and where an answer ends."""
 
+import functools
 import re
 import socket
+import ssl
 
 from benchmarks.contender import HOST, Headers
 
@@ -35,9 +37,19 @@ def answer_length(data: bytes | bytearray) -> int | None:
     return end + 4 + int(length[1])
 
 
-def connect(port: int, source: str = HOST) -> socket.socket:
-    """A connection to ``port`` of the loopback address from the loopback address ``source``."""
-    return socket.create_connection((HOST, port), timeout=PATIENCE, source_address=(source, 0))
+def connect(port: int, source: str = HOST, tls: bool = False) -> socket.socket:
+    """A connection to ``port`` of the loopback address from the loopback address ``source``, perhaps with TLS."""
+    connection = socket.create_connection((HOST, port), timeout=PATIENCE, source_address=(source, 0))
+    return _context().wrap_socket(connection) if tls else connection
+
+
+@functools.cache
+def _context() -> ssl.SSLContext:
+    """TLS with whomever it is: all are on this machine."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def exchange(connection: socket.socket, head: bytes) -> None:

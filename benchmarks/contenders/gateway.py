@@ -33,9 +33,12 @@ service = bench
 """
 
 
-def launch(place: Place, upstream: Running, options: Sequence[str] = ()) -> Running:
-    """Start it with more ``options`` for twistd itself."""
-    return twistd(place, CONFIG.format(**places(place, upstream)), options=options)
+TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
+
+
+def launch(place: Place, upstream: Running, program: Sequence[str] = TWISTD) -> Running:
+    """Start it; ``program`` is twistd, with more options of its own if need be."""
+    return twistd(place, CONFIG.format(**places(place, upstream)), program)
 
 
 def places(place: Place, upstream: Running) -> dict[str, object]:
@@ -44,17 +47,9 @@ def places(place: Place, upstream: Running) -> dict[str, object]:
     return {"host": HOST, "pem": place.certificate, **ports}
 
 
-def twistd(place: Place, config: str, env: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> Running:
-    """Start a gateway of ``config`` with ``env`` added to the environment and ``options`` for twistd."""
-    program = [
-        sys.executable,
-        "-c",
-        "from twisted.scripts.twistd import run; run()",
-        "-n",
-        "--pidfile=",
-        *options,
-    ]
-    argv = [*program, "apigw", "--config", place.write("gw.ini", config)]
+def twistd(place: Place, config: str, program: Sequence[str] = TWISTD, env: Mapping[str, str] | None = None) -> Running:
+    """Start a gateway of ``config`` with ``env`` added to the environment."""
+    argv = [*program, "-n", "--pidfile=", "apigw", "--config", place.write("gw.ini", config)]
     return place.spawn(argv, {"PYTHONPATH": str(ROOT), **(env or {})})
 
 

@@ -1,6 +1,7 @@
 """The gateway with everything on that a request meets in production, with and without signed identities."""
 
 import functools
+from collections.abc import Sequence
 
 from attrs import evolve
 
@@ -58,7 +59,7 @@ limit.route = 100000000/m
 SECRET = {"BENCH_SECRET": "0123456789abcdef" * 4}
 
 
-def start(place: Place, upstream: Running, sign: bool) -> Running:
+def start(place: Place, upstream: Running, sign: bool, program: Sequence[str] = gateway.TWISTD) -> Running:
     place.write("issuer.pem", token.public_key())
     config = CONFIG.format(
         **gateway.places(place, upstream),
@@ -68,7 +69,7 @@ def start(place: Place, upstream: Running, sign: bool) -> Running:
         sign="hmac" if sign else "none",
         secret="secret_env = BENCH_SECRET" if sign else "",
     )
-    return evolve(gateway.twistd(place, config, SECRET), headers=token.headers(), users=token.users())
+    return evolve(gateway.twistd(place, config, program, SECRET), headers=token.headers(), users=token.users())
 
 
 def contender(name: str, sign: bool) -> Contender:

@@ -10,8 +10,19 @@ from attrs import define, field
 LABELLED = ("process_", "python_")
 """Prefixes of families that say something of one process, and get a label ``worker``."""
 
-GREATEST = ("apigw_upstream_up", "apigw_upstream_peer_ejected", "apigw_build_info", "apigw_discovery_", "apigw_limit")
-LEAST = ("apigw_upstream_peer_healthy", "apigw_tls_")
+OF_THE_WHOLE = ("apigw_config_",)
+"""Prefixes of families that the supervisor has itself: what a worker says of the same is left out."""
+
+GREATEST = (
+    "apigw_upstream_up",
+    "apigw_upstream_peer_ejected",
+    "apigw_upstream_breaker_state",
+    "apigw_build_info",
+    "apigw_discovery_",
+    "apigw_limit",
+    "apigw_redis_instances",
+)
+LEAST = ("apigw_upstream_peer_healthy", "apigw_tls_", "apigw_redis_up")
 """Prefixes of gauges that can't be added."""
 
 ADDED = ("counter", "histogram", "summary")
@@ -89,7 +100,9 @@ class Ledger:
 
     def see(self, process: int, text: str) -> None:
         """Take down what a process says now."""
-        self._seen[process] = parse(text)
+        self._seen[process] = {
+            name: family for name, family in parse(text).items() if not name.startswith(OF_THE_WHOLE)
+        }
 
     def forget(self, process: int) -> None:
         """It is no more."""

@@ -42,6 +42,23 @@ def test_counts_are_added_and_states_are_not() -> None:
     }
 
 
+def test_what_the_supervisor_says_itself_is_left_out() -> None:
+    ledger = Ledger()
+    for process in (100, 101):
+        ledger.see(
+            process,
+            "# TYPE apigw_config_reloads_total counter\napigw_config_reloads_total 3\n"
+            "# TYPE apigw_redis_up gauge\napigw_redis_up 1\n"
+            "# TYPE apigw_redis_instances gauge\napigw_redis_instances 4\n"
+            f'# TYPE apigw_upstream_breaker_state gauge\napigw_upstream_breaker_state{{state="open"}} {process - 100}\n',
+        )
+    assert lines(ledger, {100: 0, 101: 1}) == {
+        "apigw_redis_up 1",
+        "apigw_redis_instances 4",
+        'apigw_upstream_breaker_state{state="open"} 1',
+    }
+
+
 def test_what_a_worker_has_counted_outlives_it() -> None:
     ledger = Ledger()
     ledger.see(100, text(3, 1, 1, 1, 0.5))

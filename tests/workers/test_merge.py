@@ -50,7 +50,8 @@ def test_what_the_supervisor_says_itself_is_left_out() -> None:
             "# TYPE apigw_config_reloads_total counter\napigw_config_reloads_total 3\n"
             "# TYPE apigw_redis_up gauge\napigw_redis_up 1\n"
             "# TYPE apigw_redis_instances gauge\napigw_redis_instances 4\n"
-            f'# TYPE apigw_upstream_breaker_state gauge\napigw_upstream_breaker_state{{state="open"}} {process - 100}\n',
+            "# TYPE apigw_upstream_breaker_state gauge\n"
+            f'apigw_upstream_breaker_state{{state="open"}} {process - 100}\n',
         )
     assert lines(ledger, {100: 0, 101: 1}) == {
         "apigw_redis_up 1",

@@ -405,7 +405,7 @@ class Cached:
         shared = self._cache.shared
         if shared is None or wanted.no_cache:
             return None
-        entry = _usable(await shared.find(uri, space, partial(selected, exchange)), personal)
+        entry = _usable(await shared.find(uri, space, partial(selected, exchange, self._renamed)), personal)
         if entry is None or flight.void or use(entry.terms, entry.at(self._cache.seconds()), wanted) is not Use.FRESH:
             return None
         self._cache.store.put(entry)

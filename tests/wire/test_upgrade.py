@@ -57,6 +57,10 @@ class Running:
             stdin=subprocess.DEVNULL,
         )
         until(lambda: not refused(self.port) and self.pid)  # it listens before twistd writes the file
+        wire = connect(self.port)
+        wire.send(b"GET /version HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert wire.answer().status == 200  # and before it takes signals
+        wire.close()
 
     def write(self, workers: int, more: str = "") -> None:
         text = INI.format(workers=workers, **self._values)

@@ -132,7 +132,7 @@ class ResponseCache:
         self.counts: Counter[tuple[str, str]] = Counter()
         self._flights: dict[object, _Flight] = {}
         self._under_way: dict[Uri, set[_Flight]] = {}
-        self._apart: OrderedDict[tuple[Uri, Space], float] = OrderedDict()
+        self._apart: OrderedDict[int, float] = OrderedDict()
 
     def resize(self, capacity: int, largest: int) -> None:
         """Keep more or less from now on; bytes."""
@@ -229,7 +229,7 @@ class ResponseCache:
 
     def mark(self, uri: Uri, space: Space, apart: bool) -> None:
         """Remember whether an answer can be shared."""
-        key = uri, space
+        key = hash((uri, space))  # in place of them, for clients make URIs long; if two are alike, one waits for nobody
         self._apart.pop(key, None)
         if apart:
             self._apart[key] = self.seconds() + APART
@@ -238,7 +238,7 @@ class ResponseCache:
 
     def marked(self, uri: Uri, space: Space) -> bool:
         """It was found of late that the answer can't be shared."""
-        return bool(self._apart) and self._apart.get((uri, space), 0.0) > self.seconds()
+        return bool(self._apart) and self._apart.get(hash((uri, space)), 0.0) > self.seconds()
 
 
 def _too_late(waiter: Awaited[bool]) -> None:

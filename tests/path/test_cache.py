@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Mapping
 from email.utils import formatdate
 
 import pytest
 
 from apigw.policy.cache.terms import Rules
-from apigw.stages.cache import APART, PATIENCE, Cached, Invalidation, ResponseCache
+from apigw.stages.cache import APART, MARKS, PATIENCE, Cached, Invalidation, ResponseCache
 from tests.kit import Memory, Pipe
 from tests.path.test_exchange import head_of
 from tests.path.test_limits import Says
@@ -589,3 +590,17 @@ def test_purge() -> None:
     kept.answer()
     assert told(under_way)[2] == b"one"
     assert kept.cache.purge() == 0
+
+
+def test_what_is_remembered_of_answers_that_can_not_be_shared_takes_little_memory() -> None:
+    """It doesn't count among the bytes of the cache, and clients choose how long their URIs are."""
+    cache = Kept().cache
+    tracemalloc.start()
+    try:
+        for number in range(MARKS // 10):
+            cache.mark((b"h", b"/%d" % number + b"a" * 8000), ("route",), True)
+        assert tracemalloc.get_traced_memory()[0] < MARKS / 10 * 500
+    finally:
+        tracemalloc.stop()
+    assert cache.marked((b"h", b"/7" + b"a" * 8000), ("route",))
+    assert not cache.marked((b"h", b"/7"), ("route",))

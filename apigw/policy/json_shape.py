@@ -36,13 +36,19 @@ class Shape:
         return bool(self._select or self._remove or self._rename)
 
     def __call__(self, value: Any) -> Any:
-        """:return: a new value; the old one may be changed."""
-        if self._select:
-            value = _each(value, self._select, _selected)
-        if self._remove:
-            value = _each(value, self._remove, _removed)
-        if self._rename:
-            value = _each(value, self._rename, _renamed)
+        """
+        :return: a new value; the old one may be changed.
+        :raises NotJson: it is nested too deeply for that, though it could be read.
+        """
+        try:
+            if self._select:
+                value = _each(value, self._select, _selected)
+            if self._remove:
+                value = _each(value, self._remove, _removed)
+            if self._rename:
+                value = _each(value, self._rename, _renamed)
+        except RecursionError:
+            raise NotJson("It is nested too deeply.") from None
         return value
 
 

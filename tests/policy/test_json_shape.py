@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -54,3 +55,13 @@ def test_what_could_not_be_read_again_is_not_written() -> None:
     with pytest.raises(NotJson):
         write(parse(b"[1e999]"))
     assert write(parse('{"a": "\N{SNOWMAN} \\ud800"}'.encode())) == b'{"a":"\\u2603 \\ud800"}'
+
+
+@pytest.mark.parametrize("shape", [Shape([("a",)]), Shape((), [("a",)]), Shape((), (), {("a",): "b"})])
+def test_what_is_nested_too_deeply_to_be_changed_is_refused(shape: Shape) -> None:
+    """Deep enough for that, but not for the parser, which needs less for each array."""
+    value: list[object] = []
+    for _ in range(sys.getrecursionlimit()):
+        value = [value]
+    with pytest.raises(NotJson):
+        shape(value)

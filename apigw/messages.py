@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from apigw.policy.gcra import Spend, Standing
     from apigw.policy.graphql.rules import Judged
     from apigw.policy.principal import Principal
-    from apigw.stages.mirror import Copies
     from apigw.streams import Stream, Streams
     from apigw.task import Task
 
@@ -384,8 +383,6 @@ class Exchange:
     """What it is counted for as a tunnel."""
     stream: Stream | None = None
     """What has begun and goes on until it is ended."""
-    copies: Sequence[Copies] = ()
-    """Who gets a copy of the request once it is over."""
     trace: Trace | None = None
     would_refuse = ""
     """The code of an error that a policy would have made, had it not been told to report only."""

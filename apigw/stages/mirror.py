@@ -124,9 +124,12 @@ class Mirror(Stage):
     def request(self, exchange: Exchange) -> None:
         if exchange.upgrade is not None:
             return
-        exchange.copies = [one for one in self._copies if one.drawn()]
+        drawn = [one for one in self._copies if one.drawn()]
+        if not drawn:
+            return
+        exchange.kept[self] = drawn
         body = exchange.request.body
-        if exchange.copies and body is not None:
+        if body is not None:
             body.keep = max(body.keep, self._cap)
 
     def explain(self, exchange: Exchange) -> Explained:
@@ -135,7 +138,7 @@ class Mirror(Stage):
 
     def done(self, exchange: Exchange) -> None:
         if exchange.attempts:
-            for one in exchange.copies:
+            for one in exchange.kept.pop(self, ()):
                 one.send(exchange)
 
 

@@ -3,10 +3,24 @@
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import big, idle, ladder, latency, machine, nginx, packages, profiling, report, scenarios, stall, wrk
+from benchmarks import (
+    big,
+    growth,
+    idle,
+    ladder,
+    latency,
+    machine,
+    nginx,
+    packages,
+    profiling,
+    report,
+    scenarios,
+    stall,
+    wrk,
+)
 from benchmarks.bench import Bench, StartError, bench
 from benchmarks.contender import Contender
 from benchmarks.contenders import DIRECT, GATEWAY, REFERENCE, table
@@ -14,15 +28,21 @@ from benchmarks.report import Section
 from benchmarks.scenarios import Scenario
 
 # Rounds and seconds of a burst that a measurement takes unless told otherwise: minutes in all, not hours.
-ROUNDS = {"ladder": 5, "big": 3, "latency": 5}
-SECONDS = {"ladder": 3, "latency": 5, "stall": 5, "profile": 10}
-ALL = ("ladder", "big", "idle", "latency", "stall")
+ROUNDS = {"ladder": 5, "big": 3, "latency": 5, "growth": 5}
+SECONDS = {"ladder": 3, "latency": 5, "stall": 5, "growth": 3, "profile": 10}
+# The same for --quick: all of it in 15 minutes, with ranges that are wide.
+QUICK_ROUNDS = {"ladder": 2, "big": 1, "latency": 2, "growth": 2}
+QUICK_SECONDS = {"ladder": 0.5, "latency": 1, "stall": 1, "growth": 0.5, "profile": 3}
+CONNECTIONS, QUICK_CONNECTIONS = 10_000, 1_000
+KEYS, QUICK_KEYS = 1_000_000, 100_000
+ALL = ("ladder", "big", "idle", "latency", "stall", "growth")
 EPILOG = f"""\
 ladder   CPU time a request in every scenario, to that of bare nginx
 big      1 GiB down and up: CPU time, and memory while one end is slow
 idle     memory of an idle connection
 latency  what each contender adds to a direct request
 stall    how long the gateway's event loop is away from its events
+growth   CPU time a request where there are more routes, peers, connections, keys of limits
 profile  where the gateway's time goes in one scenario
 all      all but profile
 
@@ -44,8 +64,10 @@ def parser() -> argparse.ArgumentParser:
     add("-c", "--contender", action="append", choices=tuple(table()), help="only this; repeat")
     add("--rounds", type=int, help=f"default: {_defaults(ROUNDS)}")
     add("--seconds", type=float, help=f"of one burst; default: {_defaults(SECONDS)}")
-    add("--connections", type=int, default=10_000, help="of idle; default: %(default)s")
+    add("--quick", action="store_true", help="little of each: all in 15 minutes")
+    add("--connections", type=int, help=f"of idle; default: {CONNECTIONS}")
     add("--rate", type=float, default=500.0, help="of latency and stall, a second; default: %(default)s")
+    add("--keys", type=int, help=f"most of limits, of growth; default: {KEYS}")
     add("--cpus", type=_cpus, default=frozenset(), help="as in 0 or 2,3: contenders here, the rest elsewhere")
     add("--limit", type=int, default=3600, help="seconds after which all is ended; default: %(default)s")
     add("--install", action="store_true", help="first bring contenders that npm and pip have, into a cache")
@@ -53,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     return known
 
 
-def _defaults(values: dict[str, int]) -> str:
+def _defaults(values: Mapping[str, float]) -> str:
     return ", ".join(f"{value} of {what}" for what, value in values.items())
 
 
@@ -87,16 +109,20 @@ def chosen(names: Sequence[str] | None) -> list[Contender]:
 
 def measurement(what: str, options: argparse.Namespace) -> Callable[[Bench, list[Contender]], Section]:
     """What a word on the command line does."""
-    rounds: int = options.rounds or ROUNDS.get(what, 0)
-    seconds: float = options.seconds or SECONDS.get(what, 0)
+    quick: bool = options.quick
+    rounds: int = options.rounds or (QUICK_ROUNDS if quick else ROUNDS).get(what, 0)
+    seconds: float = options.seconds or (QUICK_SECONDS if quick else SECONDS).get(what, 0)
+    connections: int = options.connections or (QUICK_CONNECTIONS if quick else CONNECTIONS)
+    keys: int = options.keys or (QUICK_KEYS if quick else KEYS)
     loads: list[Scenario] = options.scenario or list(scenarios.TABLE.values())
     profiled = options.contender[0] if options.contender else GATEWAY
     return {
         "ladder": lambda on, contenders: ladder.measure(on, contenders, loads, rounds, seconds),
         "big": lambda on, contenders: big.measure(on, contenders, rounds),
-        "idle": lambda on, contenders: idle.measure(on, contenders, options.connections),
+        "idle": lambda on, contenders: idle.measure(on, contenders, connections),
         "latency": lambda on, contenders: latency.measure(on, contenders, options.rate, rounds, seconds),
         "stall": lambda on, contenders: stall.measure(on, contenders, options.rate, seconds),
+        "growth": lambda on, _: growth.measure(on, rounds, seconds, keys),
         "profile": lambda on, _: profiling.measure(on, table()[profiled], loads[0], seconds),
     }[what]
 

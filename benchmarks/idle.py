@@ -42,7 +42,7 @@ def measure(bench: Bench, contenders: Sequence[Contender], connections: int) -> 
         _table(bench, contenders, service, connections, False, notes),
         _table(bench, contenders, service, few, True, notes),
     )
-    return Section("Memory at rest and of idle connections", ABOUT, tables, notes)
+    return Section("Idle connections", ABOUT, tables, notes)
 
 
 def _table(

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+PICTURES = "pictures"  # a directory beside the file
+
 PREAMBLE = """\
 # Performance
 
@@ -15,12 +17,24 @@ says what each number means and how to get your own; this file is written by tha
 
 
 @frozen
+class Picture:
+    """An SVG picture, and the name of the file that it is to be in."""
+
+    name: str
+    svg: str
+
+
+@frozen
 class Table:
-    """A heading, a header and rows of text; the first column is left-aligned, the others right-aligned."""
+    """
+    A heading, a header and rows of text; the first column is left-aligned, the others right-aligned. In Markdown
+    the picture stands above it.
+    """
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    picture: Picture | None = None
 
     def text(self) -> str:
         widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
@@ -33,6 +47,8 @@ class Table:
 
     def markdown(self) -> str:
         lines = [f"### {self.title}", ""] if self.title else []
+        if self.picture is not None:
+            lines += [f"![{self.title}]({PICTURES}/{self.picture.name})", ""]
         rule = ("---", *("---:" for _ in self.header[1:]))
         lines += ["| " + " | ".join(row) + " |" for row in (self.header, rule, *self.rows)]
         return "\n".join(lines)
@@ -59,10 +75,18 @@ class Section:
 
 
 def write_markdown(path: Path, sections: Sequence[Section], measured: str) -> None:
-    """Write ``sections`` to ``path``; sections there with other titles stay as they are, in their places."""
+    """
+    Write ``sections`` to ``path``, and their pictures beside it.
+
+    Sections there with other titles stay as they are, in their places.
+    """
     text = path.read_text() if path.exists() else PREAMBLE
     preamble, *old = re.split(r"^(?=## )", text, flags=re.MULTILINE)
     kept = {part.partition("\n")[0].removeprefix("## "): part.strip() + "\n" for part in old}
     kept |= {section.title: section.markdown(measured) for section in sections}
     path.parent.mkdir(parents=True, exist_ok=True)
+    for picture in (table.picture for section in sections for table in section.tables):
+        if picture is not None:
+            (path.parent / PICTURES).mkdir(exist_ok=True)
+            (path.parent / PICTURES / picture.name).write_text(picture.svg)
     path.write_text("\n".join([preamble.strip() + "\n", *kept.values()]))

@@ -15,7 +15,7 @@ class Scenario:
 
     ``answer`` is the least bytes that a right answer has, head and body together, of HTTP/2 the body alone.
     ``streams`` are requests at once on each connection of HTTP/2, and 0 for HTTP/1.1. With ``varied`` no two
-    requests have the same path and fields.
+    requests have the same path and fields. ``lua`` is more of wrk's script.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Scenario:
     tls: bool = False
     streams: int = 0
     varied: bool = False
+    lua: str = ""
 
     @property
     def http2(self) -> bool:

@@ -61,6 +61,7 @@ def command(directory: Path, server: Running, scenario: Scenario, seconds: float
         setup += ['wrk.method = "POST"', f'wrk.body = read("{directory}/body")']
     if scenario.varied:
         setup.append(VARIED.format(users=", ".join(map(_table, server.users or ((),))), path=scenario.path))
+    setup.append(scenario.lua)
     script = directory / "load.lua"
     script.write_text(SCRIPT.format(setup="\n".join(setup)))
     scheme, port = ("https", server.tls_port) if scenario.tls else ("http", server.port)

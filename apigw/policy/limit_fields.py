@@ -13,6 +13,9 @@ from math import ceil
 
 from apigw.policy.gcra import Quota, Standing
 
+_UP = 1.0 - 1e-6
+"""Makes of ``int`` what rounds up."""
+
 
 def whole_seconds(wait: float) -> int:
     """What Retry-After says: rounded up, and never 0 (RFC 9110 section 10.2.3)."""
@@ -26,13 +29,10 @@ def policy_item(quota: Quota) -> bytes:
 
 def draft(standings: Sequence[Standing]) -> bytes:
     """Both fields, as lines."""
-    numbers: list[float] = []
-    quotas = []
-    for quota, remaining, reset in standings:
-        quotas.append(quota)
-        numbers.append(remaining)
-        numbers.append(ceil(reset - 1e-6))
-    return _template(tuple(quotas)) % tuple(numbers)
+    numbers: list[int] = []
+    for _, remaining, reset in standings:
+        numbers += remaining, int(reset + _UP)
+    return _template(tuple([quota for quota, _, _ in standings])) % tuple(numbers)
 
 
 @lru_cache(1024)

@@ -42,6 +42,9 @@ class QuotaStore(Protocol):
     def take(self, now: float, spends: Sequence[Spend], cost: float = 1.0) -> Verdict | Awaitable[Verdict]:
         """As :meth:`apigw.policy.gcra.LocalQuotas.take`, at once or later."""
 
+    def over(self, now: float, spend: Spend, cost: float = 1.0) -> bool:
+        """Whether it would refuse, as far as that is known here."""
+
     def peek(self, now: float, spends: Sequence[Spend], cost: float = 1.0) -> Verdict:
         """What it would say, as far as that is known here; nothing is spent."""
 
@@ -111,11 +114,16 @@ def by_address(quota: Quota, scope: str, exempt: Networks) -> Spender:
 def by_user(quota: Quota, scope: str, exempt: frozenset[str]) -> Spender:
     """Guests have none."""
 
-    def spend(exchange: Exchange) -> Spend | None:
-        user = exchange.principal
-        return None if user is None or user in exempt else (quota, f"user {scope} {user}")
+    def spend(user: str) -> Spend | None:
+        return None if user in exempt else (quota, f"user {scope} {user}")
 
-    return spend
+    known = lru_cache(ADDRESSES)(spend)
+
+    def spend_of(exchange: Exchange) -> Spend | None:
+        user = exchange.principal
+        return None if user is None else known(user)
+
+    return spend_of
 
 
 def by_consumer(quota: Quota, scope: str) -> Spender:
@@ -285,9 +293,9 @@ class AddressFirst(Counting):
     def request(self, exchange: Exchange) -> None:
         spend = self._spender(exchange)
         if spend is not None:
-            verdict = self._store.peek(self._seconds(), (spend,), self._cost)
-            if verdict.quota is not None:
-                self._judge(exchange, verdict)
+            now = self._seconds()
+            if self._store.over(now, spend, self._cost):
+                self._judge(exchange, self._store.peek(now, (spend,), self._cost))
             exchange.uncounted = spend
 
     def response(self, exchange: Exchange, response: Response) -> None:

@@ -48,6 +48,7 @@ class LocalStore(Protocol):
     """What goes on where Redis doesn't."""
 
     def take(self, now: float, spends: Sequence[Spend], cost: float = 1.0) -> Verdict: ...
+    def over(self, now: float, spend: Spend, cost: float = 1.0) -> bool: ...
     def peek(self, now: float, spends: Sequence[Spend], cost: float = 1.0) -> Verdict: ...
     def whole_at(self, now: float, quota: Quota, key: str) -> float: ...
     def note(self, key: str, whole_at: float) -> None: ...
@@ -77,6 +78,12 @@ class RedisQuotas:
         if self._redis.ready:
             return self._ask(now, spends, cost)
         return self._alone(now, spends, cost)
+
+    def over(self, now: float, spend: Spend, cost: float = 1.0) -> bool:
+        """As far as it is known here; nobody is asked."""
+        if not self._redis.ready:
+            (spend,) = self._shares((spend,), cost)
+        return self._local.over(now, spend, cost)
 
     def peek(self, now: float, spends: Sequence[Spend], cost: float = 1.0) -> Verdict:
         """What is known here; nobody is asked."""

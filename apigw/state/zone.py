@@ -150,6 +150,14 @@ class Zone:
             standings.append(_new(Standing, left))
         return Verdict(wait, tightest, tuple(standings))
 
+    def over(self, now: float, spend: Spend, cost: float = 1.0) -> bool:
+        """Whether :meth:`take` would refuse it; nobody is waited for."""
+        quota, key = spend
+        bucket, digest = self._find(key)
+        cell = self._memory.find(digest, bucket, bucket + _HASHES)
+        reset = self._reset(now, quota.window, cell) if cell >= 0 else 0.0
+        return reset + cost * quota.interval - quota.window > CLOSE
+
     def peek(self, now: float, spends: Sequence[Spend], cost: float = 1.0) -> Verdict:
         """What :meth:`take` would say; nothing is spent, nobody is waited for."""
         wait = 0.0

@@ -1,0 +1,40 @@
+"""The faults by name, in their order, with what is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import sleep
+
+from attrs import frozen
+
+from benchmarks.faults import services
+from benchmarks.faults.scene import Scene, Watch
+
+
+@frozen
+class Fault:
+    """``done`` says what is done, ``bring`` does it."""
+
+    done: str
+    bring: Callable[[Scene], Watch]
+
+
+def none(scene: Scene) -> Watch:
+    """The load alone, for comparison."""
+    gateway = scene.gateway(scene.ini())
+    with scene.watched(gateway) as watch:
+        sleep(scene.seconds)
+        watch.over()
+    return watch
+
+
+FAULTS = {
+    "none": Fault("nothing", none),
+    "service-killed": Fault("a peer gets SIGKILL, and is started again", services.killed),
+    "service-hung": Fault("a peer gets SIGSTOP, then SIGCONT", services.hung),
+    "service-slow": Fault("a peer takes 3 s for each answer", services.slow),
+    "service-resetting": Fault("a peer resets its connections instead of answering", services.resetting),
+    "service-garbage": Fault("a peer answers with what is no HTTP", services.garbage),
+    "service-endless-head": Fault("a peer sends heads without end", services.endless_head),
+    "service-endless-body": Fault("a service sends bodies without end to 20 clients", services.endless_body),
+}

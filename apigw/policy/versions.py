@@ -23,10 +23,12 @@ _SEGMENT = re.compile(rb"[vV]([0-9]{1,9}(?:\.[0-9]{1,9}){0,3}(?:(?:alpha|beta|rc
 _VALUE = re.compile(
     rb"[vV]?([0-9](?:[0-9A-Za-z._-]{0,30}[0-9A-Za-z])?)|([0-9A-Za-z](?:[0-9A-Za-z._-]{0,30}[0-9A-Za-z])?)"
 )
-_RANGE = re.compile(rb"[^,\"]+(?:\"(?:[^\"\\]|\\.)*\"[^,\"]*)*")
-_VENDOR = re.compile(
-    rb"[ \t]*[^/ \t]+/vnd\.[^ \t;]*?[.-][vV]([0-9]{1,9}(?:\.[0-9]{1,9}){0,3})(?:\+[^ \t;]*)?[ \t]*(?:;|$)"
-)
+_RANGES = re.compile(rb"(?:[^,\"]+|\"(?:[^\"\\]+|\\.)*(?:\"|\\?\Z))+", re.DOTALL).findall
+"""
+Media ranges of Accept. A quoted string that isn't closed goes to the end: so nothing can fail that has begun, and it
+takes linear time, as :data:`_VENDOR` does. Clients choose what stands there.
+"""
+_VENDOR = re.compile(rb"[^/]+/vnd\..*?[.-][vV]([0-9]{1,9}(?:\.[0-9]{1,9}){0,3})(?:\+.*)?", re.DOTALL).fullmatch
 _PARAMETER = re.compile(rb";[ \t]*version[ \t]*=[ \t]*(?:\"([^\"]*)\"|([^ \t;]*))", re.IGNORECASE)
 _WEIGHT = re.compile(rb";[ \t]*q=([01](?:\.[0-9]{0,3})?)", re.IGNORECASE)
 
@@ -127,15 +129,15 @@ def in_accept(fields: Iterable[Field]) -> str | None:
     for key, value in fields:
         if len(key) != 6 or key.lower() != b"accept":
             continue
-        for part in _RANGE.findall(value):
-            vendor, parameter = _VENDOR.match(part), _PARAMETER.search(part)
+        for part in _RANGES(value):
+            vendor, parameter = _VENDOR(part.partition(b";")[0].strip(b" \t")), _PARAMETER.search(part)
             if vendor is None and parameter is None:
                 continue
             weight = _WEIGHT.search(part)
             share = 1.0 if weight is None else float(weight[1])
             if best is None or share > best[0]:
-                text = vendor[1] if vendor is not None else parameter[1] or parameter[2] if parameter else b""
-                best = share, _version(text)
+                said = vendor or parameter
+                best = share, _version(next((one for one in said.groups() if one), b"") if said else b"")
     return None if best is None else best[1]
 
 

@@ -424,6 +424,7 @@ class UpstreamProtocolError(UpstreamError):
     code = "upstream-protocol-error"
     title = "The service behind the gateway sent an invalid answer"
     proxy_status = "http_protocol_error"
+    reason = "reset"
 
 
 class PartFailed(UpstreamError):

@@ -31,7 +31,7 @@ STARTS_WITHIN = 30.0  # seconds
 NORMAL_WITHIN = 20.0
 CALM = 0.7  # seconds of load before a fault and after its end
 SETTLES_WITHIN = 5.0  # for descriptors to come back
-SPARE_FILES = 40  # more open at the end than before: connections of the load, and to services
+SPARE_FILES = 5  # more open at the end than before, when there is no load
 GROWTH = 64 << 20  # bytes of memory that are kept after a fault at most
 
 HEALTHY = "/healthy"
@@ -59,6 +59,7 @@ ip = off
 {limits}
 [service:healthy]
 urls = http://127.0.0.1:{healthy}
+keepalive.idle = 1s
 [route:healthy]
 path = /healthy
 service = healthy
@@ -98,7 +99,7 @@ class Row:
 
 
 def until(holds: Callable[[], object], seconds: float, what: str) -> float:
-    """Ask again until it is so. :return: seconds. :raises SceneError: it isn't in time, with ``what`` was waited for."""
+    """Ask again until it is so. :return: seconds. :raises SceneError: it isn't in time; with ``what`` it was."""
     begun = time.monotonic()
     while not holds():
         if time.monotonic() - begun > seconds:
@@ -125,7 +126,7 @@ def files(pids: Sequence[int]) -> int:
     total = 0
     for pid in pids:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            total += len(os.listdir(f"/proc/{pid}/fd"))
+            total += len(list(Path(f"/proc/{pid}/fd").iterdir()))
     return total
 
 
@@ -265,15 +266,16 @@ class Scene:
         found = self.directory / "load.json"
         options = [*(["--kept"] if kept else []), *(["--tls"] if tls else []), "--rate", str(rate)]
         paths = [HEALTHY, *more]
+        watch = Watch(gateway)
         pid = self.children.spawn(
             [sys.executable, "-m", "benchmarks.faults.load", str(port or gateway.port), str(found), *paths, *options],
             log=self.directory / "load.log",
             env={"PYTHONPATH": str(ROOT)},
         )
         time.sleep(0.5 + CALM)
-        watch = Watch(gateway)
+        watch.begin()
         yield watch
-        watch.settle()
+        watch.end()
         time.sleep(CALM)
         os.kill(pid, signal.SIGTERM)
         if not self.children.wait(pid, 30.0):
@@ -281,6 +283,7 @@ class Scene:
         if not found.exists():
             raise SceneError("the load failed:\n" + (self.directory / "load.log").read_text()[-2000:])
         watch.asked = json.loads(found.read_text())
+        watch.settle()
 
 
 class Watch:
@@ -301,9 +304,11 @@ class Watch:
         self.gone = False
         self._files = [gateway.files()] * 2
         self._memory = [gateway.memory()] * 2
+        self._begun = self._over = self._normal = math.nan
+
+    def begin(self) -> None:
+        """The fault begins here."""
         self._begun = time.monotonic()
-        self._over = math.nan
-        self._normal = math.nan
 
     def over(self, normal: Callable[[], object] | None = None) -> None:
         """The fault ends here. :param normal: is soon to be true."""
@@ -323,10 +328,13 @@ class Watch:
         if not holds:
             self.problems.append(problem)
 
-    def settle(self) -> None:
-        """Wait for descriptors to come back, and look again."""
+    def end(self) -> None:
+        """The fault has ended, at the latest."""
         if math.isnan(self._over):
             self._over = time.monotonic()
+
+    def settle(self) -> None:
+        """Wait for descriptors to come back, and look again."""
         if self.gone:
             return
         with contextlib.suppress(SceneError):

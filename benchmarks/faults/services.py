@@ -15,6 +15,7 @@ MORE = """\
 [service:pair]
 urls = http://127.0.0.1:{sound}, http://127.0.0.1:{failing}
 balance = round_robin
+keepalive.idle = 1s
 retry.on = connect, reset, timeout, 502, 503, 504
 timeout.connect = 500ms
 timeout.first_byte = 300ms
@@ -31,6 +32,7 @@ timeout.total = 2s
 breaker.open_for = 500ms
 breaker.closes_after = 1
 outlier.eject_for = 500ms
+keepalive.idle = 1s
 [route:pair]
 path = /pair
 service = pair
@@ -77,9 +79,7 @@ def killed(scene: Scene) -> Watch:
 
 
 def hung(scene: Scene) -> Watch:
-    return _failing(
-        scene, lambda peer: peer.signal(signal.SIGSTOP), lambda peer: peer.signal(signal.SIGCONT)
-    )
+    return _failing(scene, lambda peer: peer.signal(signal.SIGSTOP), lambda peer: peer.signal(signal.SIGCONT))
 
 
 slow = _becomes("slow")

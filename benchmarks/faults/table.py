@@ -7,7 +7,7 @@ from time import sleep
 
 from attrs import frozen
 
-from benchmarks.faults import services
+from benchmarks.faults import services, stores
 from benchmarks.faults.scene import Scene, Watch
 
 
@@ -37,4 +37,6 @@ FAULTS = {
     "service-garbage": Fault("a peer answers with what is no HTTP", services.garbage),
     "service-endless-head": Fault("a peer sends heads without end", services.endless_head),
     "service-endless-body": Fault("a service sends bodies without end to 20 clients", services.endless_body),
+    "redis-killed": Fault("the Redis server of the limits gets SIGKILL, and is started again", stores.killed),
+    "redis-hung": Fault("the Redis server of the limits gets SIGSTOP, then SIGCONT", stores.hung),
 }

@@ -60,7 +60,7 @@ def test_an_attempt_without_an_answer(reason, method, sent, replayable, verdict)
         (errors.NameNotResolved(), RETRY),
         (errors.ConnectTimeout(), RETRY),
         (errors.TlsFailed(), "reason"),
-        (errors.UpstreamProtocolError(), "reason"),
+        (errors.UpstreamProtocolError(), RETRY),
         (errors.UpstreamOverloaded(), "reason"),
         (errors.UpstreamReset(), RETRY),
         (errors.StaleConnection(), RETRY),

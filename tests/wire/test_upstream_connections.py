@@ -185,3 +185,16 @@ def test_a_chain_of_retries_has_an_end(tmp_path: Path) -> None:
         wire = side.service.accept()
         assert served(client, wire, b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n").status == 503
         assert side.service.untouched()
+
+
+@pytest.mark.parametrize("invalid", [b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70000])
+def test_what_isn_t_http_is_no_answer_and_another_peer_is_asked(tmp_path: Path, invalid: bytes) -> None:
+    with running(tmp_path, "retry.backoff = 1ms..1ms") as side:
+        client = side.ask()
+        failing = side.service.accept()
+        failing.request()
+        failing.send(invalid)
+        wire = side.service.accept()
+        assert served(client, wire).status == 200
+        client = side.ask("Content-Length: 0\r\n", "POST")
+        assert served(client, wire, invalid).status == 502

@@ -35,6 +35,8 @@ QUICK_ROUNDS = {"ladder": 2, "big": 1, "latency": 2, "growth": 2}
 QUICK_SECONDS = {"ladder": 0.5, "latency": 1, "stall": 1, "growth": 0.5, "profile": 3}
 CONNECTIONS, QUICK_CONNECTIONS = 10_000, 1_000
 KEYS, QUICK_KEYS = 1_000_000, 100_000
+WITHOUT_WRK = ("big", "idle", "latency")
+LIMIT, QUICK_LIMIT = 7200, 900
 ALL = ("ladder", "big", "idle", "latency", "stall", "growth")
 EPILOG = f"""\
 ladder   CPU time a request in every scenario, to that of bare nginx
@@ -69,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     add("--rate", type=float, default=500.0, help="of latency and stall, a second; default: %(default)s")
     add("--keys", type=int, help=f"most of limits, of growth; default: {KEYS}")
     add("--cpus", type=_cpus, default=frozenset(), help="as in 0 or 2,3: contenders here, the rest elsewhere")
-    add("--limit", type=int, default=3600, help="seconds after which all is ended; default: %(default)s")
+    add("--limit", type=int, help=f"seconds after which all is ended; default: {LIMIT}, or {QUICK_LIMIT}")
     add("--install", action="store_true", help="first bring contenders that npm and pip have, into a cache")
     add("--markdown", type=Path, metavar="FILE", help="write the results into this file, too")
     return known
@@ -130,7 +132,7 @@ def measurement(what: str, options: argparse.Namespace) -> Callable[[Bench, list
 def main() -> int:
     """Run it. Exit status: 0; 1 when something is missing, didn't start or didn't count."""
     options = parser().parse_args()
-    if missing := nginx.missing() or wrk.missing():
+    if missing := nginx.missing() or ("" if options.what in WITHOUT_WRK else wrk.missing()):
         print(missing, file=sys.stderr)
         return 1
     if options.install:
@@ -140,7 +142,7 @@ def main() -> int:
             print(error, file=sys.stderr)
             return 1
     contenders = chosen(options.contender)
-    signal.alarm(options.limit)
+    signal.alarm(options.limit or (QUICK_LIMIT if options.quick else LIMIT))
     sections = []
     for what in ALL if options.what == "all" else (options.what,):
         try:

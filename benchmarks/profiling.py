@@ -13,6 +13,7 @@ from benchmarks.bench import Bench
 from benchmarks.burst import burst
 from benchmarks.contender import Contender
 from benchmarks.contenders import gateway
+from benchmarks.gateways import START
 from benchmarks.report import Section, Table
 from benchmarks.scenarios import Scenario
 
@@ -29,7 +30,7 @@ class ProfileError(Exception):
 
 def measure(bench: Bench, contender: Contender, scenario: Scenario, seconds: float) -> Section:
     """
-    Profile ``contender`` for ``seconds`` of ``scenario``; without py-spy it can only be the gateway.
+    Profile ``contender`` for ``seconds`` of ``scenario``; without py-spy it can only be a gateway.
 
     :raises ProfileError: nothing was found.
     """
@@ -39,7 +40,7 @@ def measure(bench: Bench, contender: Contender, scenario: Scenario, seconds: flo
     if program:
         profiler, found = "py-spy", _sampled(bench, contender, scenario, seconds, program)
     else:
-        profiler, found = "cProfile", _traced(bench, scenario, seconds)
+        profiler, found = "cProfile", _traced(bench, contender, scenario, seconds)
     rows = [(name, f"{own:.1f}", f"{total:.1f}") for name, own, total in found]
     rows.sort(key=lambda row: -float(row[1]))
     table = Table("", ("function", "own, %", "total, %"), tuple(rows[:TOP]))
@@ -86,11 +87,13 @@ def _folded(text: str) -> Found:
     return [(name, 100 * own[name] / every, 100 * total[name] / every) for name in total]
 
 
-def _traced(bench: Bench, scenario: Scenario, seconds: float) -> Found:
+def _traced(bench: Bench, contender: Contender, scenario: Scenario, seconds: float) -> Found:
+    if contender.name not in START:
+        raise ProfileError(f"without py-spy there is no profile of {contender.name}: pip install py-spy")
     stats = bench.new_directory("profile") / "stats"
     program = (*gateway.TWISTD, f"--profile={stats}", "--profiler=cprofile", "--savestats")
-    start = functools.partial(gateway.launch, upstream=bench.upstream(), program=program)
-    server = bench.launch("gateway", start, bench.cpus)
+    start = functools.partial(START[contender.name], upstream=bench.upstream(), program=program)
+    server = bench.launch(contender.name, start, bench.cpus)
     burst(bench, server, scenario, seconds)
     bench.children.end(server.pid)  # twistd writes the statistics as it stops
     if not stats.exists():

@@ -1,6 +1,5 @@
 """How long the gateway's event loop is away from its events under load: the longest turns."""
 
-import functools
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +10,7 @@ from benchmarks import paced, turns
 from benchmarks.bench import Bench
 from benchmarks.burst import burst
 from benchmarks.contender import Contender, Place, Running
-from benchmarks.contenders import gateway, gateway_full
+from benchmarks.gateways import START
 from benchmarks.report import Section, Table
 from benchmarks.scenarios import TABLE
 from benchmarks.turns import Turn
@@ -24,10 +23,7 @@ A turn of the event loop begins when the wait for events ends, and ends with the
 isn't seen. The longest one counts, and how much of it was CPU time of the gateway: the rest of it other programs
 had the CPU. Target of the gateway: no turn of more than {MOST * 1000:g} ms of its own doing."""
 
-START: dict[str, Callable[..., Running]] = {
-    "gateway": gateway.launch,
-    "gateway-full": functools.partial(gateway_full.start, sign=False),
-}
+WATCHED = ("gateway", "gateway-full")
 
 
 @frozen
@@ -43,7 +39,7 @@ def measure(bench: Bench, contenders: Sequence[Contender], rate: float, seconds:
     notes: list[str] = []
     rows = []
     service = bench.upstream()
-    for name in START.keys() & {contender.name for contender in contenders}:
+    for name in set(WATCHED) & {contender.name for contender in contenders}:
         rows += _rows(bench, name, service, _loads(rate), seconds, notes)
     header = ("contender and load", "longest, ms", "its CPU, ms", "most CPU, ms", f"over {MOST * 1000:g} ms")
     return Section("Stalls of the event loop", ABOUT, (Table("", header, tuple(sorted(rows))),), notes)

@@ -27,6 +27,7 @@ TARGETS = (
     Target(
         "everything on, to Express with what it has of that", ("small", "gateway-full"), ("small", "express-full"), 0.25
     ),
+    Target("two workers, to one", ("small", "gateway-2-workers"), ("small", GATEWAY), 1.05),
     Target("TLS, to its own plain cost", ("tls", GATEWAY), ("small", GATEWAY), 1.6),
     Target("everything on, TLS, to its own plain cost", ("tls", "gateway-full"), ("small", "gateway-full"), 1.6),
 )

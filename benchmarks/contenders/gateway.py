@@ -1,5 +1,6 @@
-"""The gateway with no policy on, started by twistd as a user starts it."""
+"""The gateway with no policy on, started by twistd as a user starts it: as one worker, and as two."""
 
+import functools
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 # Only what a benchmark needs: nothing logged, no cap on a body, and time enough for a client that stalls.
 CONFIG = """\
 [gateway]
+workers = {workers}
 access_log = off
 max_body = 0
 keepalive_timeout = 10m
@@ -36,9 +38,9 @@ service = bench
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
 
 
-def launch(place: Place, upstream: Running, program: Sequence[str] = TWISTD) -> Running:
+def launch(place: Place, upstream: Running, program: Sequence[str] = TWISTD, workers: int = 1) -> Running:
     """Start it; ``program`` is twistd, with more options of its own if need be."""
-    return twistd(place, CONFIG.format(**places(place, upstream)), program)
+    return twistd(place, CONFIG.format(**places(place, upstream), workers=workers), program)
 
 
 def places(place: Place, upstream: Running) -> dict[str, object]:
@@ -61,4 +63,14 @@ def missing() -> str:
     return "" if find_spec("apigw.tap") else "apigw.tap can't be imported"
 
 
-CONTENDER = Contender(name="gateway", start=launch, version=version, missing=missing, http2=True)
+CONTENDERS = (
+    Contender(name="gateway", start=launch, version=version, missing=missing, http2=True),
+    Contender(
+        name="gateway-2-workers",
+        start=functools.partial(launch, workers=2),
+        version=version,
+        missing=missing,
+        streams=False,
+        http2=True,
+    ),
+)

@@ -35,7 +35,8 @@ def missing(scenario: Scenario) -> str:
 
 
 def burst(bench: Bench, server: Running, scenario: Scenario, seconds: float) -> Burst:
-    """Drive ``server`` for ``seconds`` and count what its process tree used meanwhile."""
+    """Drive ``server`` for ``seconds``, if the scenario doesn't need more, and count what its process tree used."""
+    seconds = max(seconds, scenario.least)
     directory = bench.new_directory("load")
     load = h2load if scenario.http2 else wrk
     log = directory / "output.log"

@@ -279,16 +279,19 @@ class Trace:
 
     :ivar trace_id: 32 hexadecimal digits. :ivar span_id: 16 of them, of the exchange.
     :ivar parent_id: of who calls, empty for none. :ivar sampled: somebody will be told of it.
-    :ivar state: the line with tracestate, empty for none.
+    :ivar flags: for who is called. :ivar state: the line with tracestate, empty for none.
     """
 
-    __slots__ = ("parent_id", "sampled", "span_id", "state", "trace_id")
+    __slots__ = ("flags", "parent_id", "sampled", "span_id", "state", "trace_id")
 
-    def __init__(self, trace_id: bytes, span_id: bytes, parent_id: bytes, sampled: bool, state: bytes) -> None:
+    def __init__(
+        self, trace_id: bytes, span_id: bytes, parent_id: bytes, sampled: bool, flags: int, state: bytes
+    ) -> None:
         self.trace_id = trace_id
         self.span_id = span_id
         self.parent_id = parent_id
         self.sampled = sampled
+        self.flags = flags
         self.state = state
 
 

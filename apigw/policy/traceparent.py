@@ -98,6 +98,6 @@ class Ratio:
         return self._all or trace_id[18:] < self._below
 
 
-def parent_line(trace_id: bytes, span_id: bytes, sampled: bool) -> bytes:
-    """The field as it goes on the wire."""
-    return b"traceparent: 00-%b-%b-%b\r\n" % (trace_id, span_id, b"01" if sampled else b"00")
+def parent_line(trace_id: bytes, span_id: bytes, flags: int) -> bytes:
+    """The field as it goes on the wire. :param flags: :data:`SAMPLED` and :data:`RANDOM`."""
+    return b"traceparent: 00-%b-%b-%02x\r\n" % (trace_id, span_id, flags)

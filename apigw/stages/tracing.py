@@ -7,7 +7,7 @@ from collections.abc import Callable
 from apigw.messages import Exchange, Trace, field_values
 from apigw.pipeline import Stage
 from apigw.policy.requestid import RequestIds
-from apigw.policy.traceparent import Parent, Ratio, parse_parent, parse_state
+from apigw.policy.traceparent import RANDOM, SAMPLED, Parent, Ratio, parse_parent, parse_state
 
 
 class Tracing(Stage):
@@ -45,11 +45,13 @@ class Tracing(Stage):
         if parent is None:
             trace_id = new
             sampled = self._ratio.takes(trace_id)
+            flags, parent_id = RANDOM, b""
         else:
             trace_id = parent.trace_id
             sampled = parent.sampled if trusted else self._ratio.takes(trace_id)
+            flags, parent_id = parent.flags & RANDOM, parent.span_id
         sampled = sampled and self._ended is not None
-        exchange.trace = Trace(trace_id, new[:16], b"" if parent is None else parent.span_id, sampled, state)
+        exchange.trace = Trace(trace_id, new[:16], parent_id, sampled, flags | SAMPLED if sampled else flags, state)
 
     def _parent(self, exchange: Exchange) -> tuple[Parent | None, bytes, bool]:
         """The same for all requests of a connection that have the same fields."""

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, BrowserLikePolicyForHTTPS
+from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, ResponseFailed
 from twisted.web.http_headers import Headers
 
 from apigw.outbound import OneTimeConnections
@@ -91,24 +91,27 @@ class SpanExporter:
     ) -> None:
         self._url = url
         self._headers = Headers({"Content-Type": ["application/json"], **{k: [v] for k, v in headers.items()}})
-        self._resource = [attribute(key, value) for key, value in resource.items()]
-        self._version = resource.get("service.version", "")
+        told = [attribute(key, value) for key, value in resource.items()]
+        scope = {"name": "apigw", "version": resource.get("service.version", "")}
+        self._head = b'{"resourceSpans":[{"resource":{"attributes":%b},"scopeSpans":[{"scope":%b,"spans":[' % (
+            _json(told),
+            _json(scope),
+        )
         self._counts = counts
         self._reactor = reactor
         self._agent = Agent(reactor, policy(), connectTimeout=TIMEOUT, pool=OneTimeConnections(reactor))
-        self._waiting: deque[Span] = deque()
+        self._waiting: deque[bytes] = deque()
         self._later: IDelayedCall | None = None
         self._sending: Task | None = None
         self._pause = PAUSES[0]
         self._failing = False
 
-    def add(self, spans: Iterable[Span]) -> None:
-        """Takes them if there is room."""
-        for span in spans:
-            if len(self._waiting) >= QUEUE:
-                self._counts.dropped += 1
-                continue
-            self._waiting.append(span)
+    def add(self, number: int, spans: Iterable[Span]) -> None:
+        """Takes them if there is room; else they aren't even made. :param number: of them, for who counts."""
+        if len(self._waiting) + number > QUEUE:
+            self._counts.dropped += number
+            return
+        self._waiting.extend(map(_json, spans))
         if self._sending is not None or self._failing:
             return
         if len(self._waiting) >= BATCH:
@@ -118,10 +121,10 @@ class SpanExporter:
 
     def stop(self) -> Deferred[None]:
         """Send what is left, within :data:`LAST` seconds. :return: fires when that is over."""
-        self._cancel()
         over: Deferred[None] = Deferred()
         if self._sending is not None:
             self._sending.cancel()
+        self._cancel()  # last, for what was under way may have wanted to try again
         task = Task(self._rest(over))
         call = self._reactor.callLater(LAST, task.cancel)
         over.addBoth(lambda _: call.cancel() if call.active() else None)
@@ -166,7 +169,7 @@ class SpanExporter:
             self._waiting.extendleft(reversed(batch))
             raise
         except Exception as error:
-            why = str(error) or type(error).__name__
+            why = _why(error)
         if not why:
             self._failing = False
             self._pause = PAUSES[0]
@@ -180,11 +183,9 @@ class SpanExporter:
         self._waiting.extendleft(reversed(batch[:room]))
         return False
 
-    async def _post(self, batch: list[Span]) -> str:
+    async def _post(self, batch: list[bytes]) -> str:
         """:return: why it should be tried again, empty where it shouldn't."""
-        scope = {"scope": {"name": "apigw", "version": self._version}, "spans": batch}
-        value = {"resourceSpans": [{"resource": {"attributes": self._resource}, "scopeSpans": [scope]}]}
-        data = json.dumps(value, separators=(",", ":")).encode()
+        data = self._head + b",".join(batch) + b"]}]}]}"
         asked: Any = HTTPClient(self._agent).post(
             self._url, headers=self._headers, data=data, allow_redirects=False, unbuffered=True
         )
@@ -200,3 +201,15 @@ class SpanExporter:
             self._counts.dropped += len(batch)
             self._log.warn("{url} refuses spans: {status}", url=self._url, status=response.code)
         return ""
+
+
+def _why(error: Exception) -> str:
+    """In words; treq has a request that was cut as a list of failures."""
+    cause = error.reasons[0].value if isinstance(error, ResponseFailed) and error.reasons else error
+    if isinstance(cause, CancelledError | TimeoutError):
+        return f"no answer within {TIMEOUT:g} s"
+    return str(cause) or type(cause).__name__
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode("ascii")

@@ -21,6 +21,9 @@ _METHODS = frozenset(
     (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH", b"QUERY")
 )
 
+MAX_VALUE = 2048
+"""Characters of an attribute; a user agent may be as long as all fields together."""
+
 Span = dict[str, Any]
 
 
@@ -44,21 +47,25 @@ class Spans:
         attempts = exchange.attempts
         yield self._request(exchange, trace, offset, now)
         for number, attempt in enumerate(attempts):
-            after = attempts[number + 1].begun if number + 1 < len(attempts) else now
+            ended = now
+            if number + 1 < len(attempts):
+                ended = attempt.first_byte or attempts[number + 1].begun
             if attempt.span_id:
-                yield self._attempt(exchange, trace, attempt, number, offset, after)
+                yield self._attempt(exchange, trace, attempt, number, offset, ended)
 
     def _request(self, exchange: Exchange, trace: Trace, offset: float, now: float) -> Span:
         request, response, error, route = exchange.request, exchange.response, exchange.error, exchange.route
         status = 0 if response is None else response.status
         path, _, query = self._path(request.path, request.query).partition(b"?")
         method = _method(request.method)
+        host, port = _place(request.authority.decode("latin-1"))
         attributes: dict[str, str | int] = {
             "http.request.method": method,
             "url.scheme": request.client.scheme.decode(),
             "url.path": path.decode("latin-1"),
             "url.query": query.decode("latin-1"),
-            "server.address": request.authority.decode("latin-1"),
+            "server.address": host,
+            "server.port": port,
             "client.address": exchange.client_ip,
             "network.protocol.version": request.version.decode("latin-1"),
             "user_agent.original": (field_value(request.fields, b"user-agent") or b"").decode("latin-1"),
@@ -86,13 +93,13 @@ class Spans:
         return _span(trace, trace.span_id, trace.parent_id, name, SERVER, begun, now + offset, attributes, failed)
 
     @staticmethod
-    def _attempt(exchange: Exchange, trace: Trace, attempt: Attempt, number: int, offset: float, after: float) -> Span:
+    def _attempt(exchange: Exchange, trace: Trace, attempt: Attempt, number: int, offset: float, ended: float) -> Span:
         method = _method(exchange.request.method)
-        host, _, port = attempt.peer.rpartition(":")
+        host, port = _place(attempt.peer)
         attributes: dict[str, str | int] = {
             "http.request.method": method,
-            "server.address": host or attempt.peer,
-            "server.port": int(port) if port.isdigit() else 0,
+            "server.address": host,
+            "server.port": port,
             "http.response.status_code": attempt.status,
             "http.request.resend_count": number,
             "apigw.queue_ms": round(attempt.queued * 1000.0),
@@ -106,7 +113,15 @@ class Spans:
             failed = attributes["error.type"] = str(attempt.status)
         name = method if method != "_OTHER" else "HTTP"
         begun = attempt.begun + offset
-        return _span(trace, attempt.span_id, trace.span_id, name, CLIENT, begun, after + offset, attributes, failed)
+        return _span(trace, attempt.span_id, trace.span_id, name, CLIENT, begun, ended + offset, attributes, failed)
+
+
+def _place(text: str) -> tuple[str, int]:
+    """Address and port of ``host:port``, ``[IPv6]:port``, a host alone or ``unix:path``; 0 for no port."""
+    host, colon, port = text.rpartition(":")
+    if not (colon and port.isdigit() and len(port) <= 5):
+        return text.removeprefix("unix:").strip("[]"), 0
+    return host.strip("[]"), int(port)
 
 
 def _method(method: bytes) -> str:
@@ -132,7 +147,7 @@ def _span(
         "startTimeUnixNano": str(int(begun * 1e9)),
         "endTimeUnixNano": str(int(ended * 1e9)),
         "attributes": [attribute(key, value) for key, value in attributes.items() if value not in ("", 0)],
-        "flags": 1,
+        "flags": trace.flags,
     }
     if parent_id:
         span["parentSpanId"] = parent_id.decode()
@@ -145,4 +160,7 @@ def _span(
 
 def attribute(key: str, value: str | int) -> dict[str, Any]:
     """As OTLP has them."""
-    return {"key": key, "value": {"stringValue": value} if isinstance(value, str) else {"intValue": str(value)}}
+    return {
+        "key": key,
+        "value": {"stringValue": value[:MAX_VALUE]} if isinstance(value, str) else {"intValue": str(value)},
+    }

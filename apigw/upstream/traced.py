@@ -37,5 +37,5 @@ class Traced:
             span_id = trace.span_id
             if trace.sampled:
                 span_id = attempt.span_id = self._ids.new()[:16]
-            lines += parent_line(trace.trace_id, span_id, trace.sampled) + trace.state
+            lines += parent_line(trace.trace_id, span_id, trace.flags) + trace.state
         return self._send(exchange, attempt, target, has_host, lines, key, tried)

@@ -132,7 +132,7 @@ class Parts:
         tracing = config.tracing
         self.traces = self._part(
             "traces",
-            tracing,
+            (tracing, config.gateway.log_query, self._metrics),
             lambda: None if tracing is None else self._build_traces(tracing),
             _nothing,
             lambda traces: traces.stop(),

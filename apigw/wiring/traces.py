@@ -75,4 +75,4 @@ class Traces:
 
     def _ended(self, exchange: Exchange, trace: Trace) -> None:
         assert self._exporter is not None
-        self._exporter.add(self._spans.of(exchange, trace))
+        self._exporter.add(1 + len(exchange.attempts), self._spans.of(exchange, trace))

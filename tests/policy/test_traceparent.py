@@ -93,5 +93,6 @@ def test_all_and_none() -> None:
 
 
 def test_the_line_can_be_parsed() -> None:
-    line = parent_line(TRACE, SPAN, True)
-    assert parse_parent([line.removeprefix(b"traceparent: ").removesuffix(b"\r\n")]) == Parent(TRACE, SPAN, 1)
+    for flags in range(4):
+        line = parent_line(TRACE, SPAN, flags)
+        assert parse_parent([line.removeprefix(b"traceparent: ").removesuffix(b"\r\n")]) == Parent(TRACE, SPAN, flags)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import socket
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from apigw.config.loader import loads
 from tests.examples import ini_examples
 from tests.wire.gateway import BOUND, Gateway
 from tests.wire.scripted import Question, Reply, Scripted, fetch, scripted
+from tests.wire.sockets import connect
 
 INI = """\
 [gateway]
@@ -210,6 +213,45 @@ def test_a_collector_that_fails_costs_nothing(
 def test_a_collector_that_is_away_does_not_hold_up_the_end(tmp_path: Path, service: Scripted) -> None:
     with gateway(tmp_path, service, 1, workers=2) as running:
         assert [fetch(running.ports["public"], "/users").status for _ in range(8)] == [200] * 8
+
+
+def test_a_collector_that_is_silent_holds_up_neither_requests_nor_the_end(tmp_path: Path, service: Scripted) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with gateway(tmp_path, service, silent.getsockname()[1]) as running:
+            assert [fetch(running.ports["public"], "/users").status for _ in range(300)] == [200] * 300
+            begun = monotonic()
+            running.stop()
+        assert monotonic() - begun < 5.0  # half a second for connections, one for spans
+
+
+def test_spans_of_all_workers_come(
+    tmp_path: Path, service: Scripted, collector: Scripted, collected: Collected
+) -> None:
+    with gateway(tmp_path, service, collector.port, workers=2) as running:
+        wires = [connect(running.ports["public"]) for _ in range(12)]  # at a time, so that both workers have some
+        for wire in wires:
+            wire.send(b"GET /users HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert [wire.answer().status for wire in wires] == [200] * 12
+        for wire in wires:
+            wire.close()
+    assert len(collected.spans()) == 24
+    assert len({span.span_id for span in collected.spans()}) == 24
+    told = [attributes(resource.resource) for _, value in collected.requests for resource in value.resource_spans]
+    assert len({one["service.instance.id"] for one in told}) == 2
+    assert {one["service.name"] for one in told} == {"edge"}
+
+
+def test_a_reload_changes_what_is_told_of_queries(
+    tmp_path: Path, service: Scripted, collector: Scripted, collected: Collected
+) -> None:
+    with gateway(tmp_path, service, collector.port) as running:
+        file = tmp_path / "gw.ini"
+        file.write_text(file.read_text("utf-8").replace("[gateway]", "[gateway]\nlog_query = full"), "utf-8")
+        running.signal(signal.SIGHUP)
+        running.wait(lambda: any("reload" in line for line in running.output))
+        fetch(running.ports["public"], "/users?page=7")
+        collected.wait(collected.spans)
+        assert attributes(collected.spans()[0])["url.query"] == "page=7"
 
 
 def test_the_page_has_examples_that_load() -> None:

@@ -69,7 +69,7 @@ def test_what_it_mounts_and_names_is_there() -> None:
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             if source.startswith("./"):
-                assert (ROOT / source).exists() or source in ("./etc/prometheus", "./etc/grafana")
+                assert (ROOT / source).exists()
             else:
                 assert source in COMPOSE["volumes"]
         assert {one["source"] for one in service.get("configs", [])} <= set(COMPOSE["configs"])
@@ -81,6 +81,28 @@ def test_prometheus_asks_the_gateway_with_its_token() -> None:
     [job] = yaml.safe_load(COMPOSE["configs"]["prometheus"]["content"])["scrape_configs"]
     assert job["static_configs"] == [{"targets": ["gateway:9900"]}]
     assert job["authorization"] == {"credentials": SERVICES["gateway"]["environment"]["APIGW_ADMIN_TOKEN"]}
+
+
+def test_prometheus_and_grafana_find_what_they_are_told_to() -> None:
+    def seen(service: str, path: str) -> Path:
+        """What stands at ``path`` in a container, in this repository."""
+        for volume in SERVICES[service]["volumes"]:
+            source, target, *_ = volume.split(":")
+            if path.startswith(target):
+                return ROOT / source / path.removeprefix(target).lstrip("/")
+        raise AssertionError(path)
+
+    [rules] = yaml.safe_load(COMPOSE["configs"]["prometheus"]["content"])["rule_files"]
+    assert list(seen("prometheus", rules).parent.glob(Path(rules).name)) == [ROOT / "etc/prometheus/alerts.yml"]
+    path = seen("grafana", SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    board = json.loads(path.read_text("utf-8"))
+    assert board["panels"]
+    chosen = {one["name"]: one for one in board["templating"]["list"]}
+    [source] = yaml.safe_load(COMPOSE["configs"]["datasource"]["content"])["datasources"]
+    assert source["isDefault"]  # so that it is the one that is chosen
+    assert source["type"] == chosen["datasource"]["query"]
+    [job] = yaml.safe_load(COMPOSE["configs"]["prometheus"]["content"])["scrape_configs"]
+    assert job["job_name"] == chosen["job"]["current"]["value"]
 
 
 def config(name: str, ports: dict[str, int]) -> str:

@@ -122,6 +122,11 @@ class Redis:
         if self._link is not None:
             self._link.abort("the gateway stops")
 
+    @property
+    def deadline(self) -> float:
+        """Seconds that a reply may take."""
+        return self._settings.deadline
+
     def key(self, name: str) -> str:
         """As the server has it, where others use it too."""
         return self._settings.prefix + name

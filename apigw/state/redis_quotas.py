@@ -17,11 +17,12 @@ TAKE = script(
     """\
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local cost = tonumber(ARGV[1])
+local cost, slack = tonumber(ARGV[1]), tonumber(ARGV[2])
 local before, after, refused = {0}, {0}, false
 for i, key in ipairs(KEYS) do
-  local interval, window, known = tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
-  local reset = math.max((tonumber(redis.call('GET', key) or 0)) - now, known, 0)
+  local interval, window, known = tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1]), tonumber(ARGV[3 * i + 2])
+  local reset = math.max((tonumber(redis.call('GET', key) or 0)) - now, 0)
+  if known - reset > slack then reset = known end
   if reset > window then reset = window end
   before[i + 1] = reset
   after[i + 1] = reset + cost * interval
@@ -38,9 +39,10 @@ return after
 """
 )
 """
-All of a request's quotas at once, in microseconds. Arguments: cost; for each key interval, window, and the reset that
-the gateway knows of, so that a server that has lost its memory learns what was spent. Result: whether it is refused,
-and the resets.
+All of a request's quotas at once, in microseconds. Arguments: cost; what the way here may take; for each key interval,
+window, and the reset that the gateway knows of, so that a server that has lost its memory learns what was spent. What
+the gateway knows is late by as much as a request took longer to come here than the one before, so that only what is
+more than that counts: else it would add up. Result: whether it is refused, and the resets.
 """
 
 
@@ -99,7 +101,7 @@ class RedisQuotas:
     async def _ask(self, now: float, spends: Sequence[Spend], cost: float) -> Verdict:
         local = self._local
         keys = []
-        arguments: list[float] = [cost]
+        arguments: list[float] = [cost, int(self._redis.deadline * _MICROS)]
         for quota, key in spends:
             if cost > quota.burst:
                 raise ValueError(f"a cost of {cost} is more than a burst of {quota.burst}")
@@ -115,7 +117,6 @@ class RedisQuotas:
         standings = []
         for (quota, key), micros in zip(spends, resets, strict=True):
             reset = micros / _MICROS
-            # By the clock of when it was asked: a little less than it is, never more, or what is told back would grow.
             local.note(key, now + reset)
             standings.append(Standing(quota, max(int((quota.window - reset + 1e-6) / quota.interval), 0), reset))
             late = reset + cost * quota.interval - quota.window

@@ -43,20 +43,26 @@ def measure(
     notes: list[str] = []
     started = start_all(bench, contenders, bench.upstream(), notes)
     http2 = {contender.name for contender in contenders if contender.http2}
-    tables = []
-    costs: dict[tuple[str, str], float] = {}
+    done: dict[Scenario, list[Round]] = {}
     for scenario in scenarios:
         if why := missing(scenario):
             notes.append(f"without {scenario.title}: {why}")
-            continue
-        servers = {name: server for name, server in started.items() if not scenario.http2 or name in http2}
-        for server in servers.values():
-            burst(bench, server, scenario, WARM_UP)
-        done = [_round(bench, servers, scenario, number, seconds) for number in range(rounds)]
-        tables.append(_table(scenario, done))
-        costs |= {(scenario.name, name): cost for name in servers if (cost := _cost(name, done)) is not None}
-        notes += _notes(scenario, done)
-    tables.append(targets.table(costs, {scenario.name: scenario.title for scenario in scenarios}))
+        else:
+            done[scenario] = []
+    # A round has all scenarios, so that those of a round may be compared, too.
+    for number in range(rounds):
+        for scenario, before in done.items():
+            servers = {name: server for name, server in started.items() if not scenario.http2 or name in http2}
+            if not before:
+                for server in servers.values():
+                    burst(bench, server, scenario, WARM_UP)
+            before.append(_round(bench, servers, scenario, number, seconds))
+    tables = [_table(scenario, found) for scenario, found in done.items()]
+    costs: dict[tuple[str, str], Sequence[float]] = {}
+    for scenario, found in done.items():
+        costs |= {(scenario.name, name): _costs(name, found) for name in found[0].bursts}
+        notes += _notes(scenario, found)
+    tables.append(targets.table(costs, {scenario.name: scenario.title for scenario in done}))
     return Section("CPU time a request", ABOUT, tuple(table for table in tables if table.rows), notes)
 
 
@@ -78,12 +84,10 @@ def _table(scenario: Scenario, rounds: Sequence[Round]) -> Table:
     return Table(f"{scenario.title} ({scenario.connections:,} connections)", header, tuple(cells for _, cells in rows))
 
 
-def _cost(name: str, rounds: Sequence[Round]) -> float | None:
-    """Median CPU seconds a request; ``None`` when a round doesn't count."""
+def _costs(name: str, rounds: Sequence[Round]) -> Sequence[float]:
+    """CPU seconds a request in each round; none at all when a round doesn't count."""
     bursts = [round_.bursts[name] for round_ in rounds]
-    if any(done.problem for done in bursts):
-        return None
-    return Spread.of(done.cpu_per_request for done in bursts).median
+    return [] if any(done.problem for done in bursts) else [done.cpu_per_request for done in bursts]
 
 
 def _row(name: str, rounds: Sequence[Round]) -> tuple[float, tuple[str, ...]]:

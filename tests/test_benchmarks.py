@@ -72,11 +72,16 @@ def test_what_wrk_says_is_judged(line: str, problem: str) -> None:
 
 
 def test_targets_are_told_of_what_was_measured_alone() -> None:
-    costs = {("small", "nginx"): 1.0, ("small", "gateway"): 2.0, ("small", "caddy"): 1.5}
+    costs = {
+        ("small", "nginx"): [1.0, 2.0],
+        ("small", "gateway"): [2.0, 5.0],
+        ("small", "caddy"): [1.5, 5.0],
+        ("tls", "gateway"): [],
+    }
     found = targets.table(costs, {"small": "Small GET", "tls": "TLS"})
     assert found.rows == (
-        ("pass-through, small GET, to bare nginx", "2.00", "2.20", "yes"),
-        ("pass-through, to bare Caddy: Small GET", "1.33", "1.00", "no"),
+        ("pass-through, small GET, to bare nginx", "2.25 (2.00-2.50)", "2.20", "no"),
+        ("pass-through, to bare Caddy: Small GET", "1.17 (1.00-1.33)", "1.00", "no"),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import signal
 import ssl
@@ -21,6 +22,7 @@ from benchmarks.faults.peer import BODY
 
 TIMEOUT = 10.0
 NEW_EVERY = 10
+KEPT = 16  # connections that are kept; with --kept all of them are made at first, and no others
 REFUSED, CUT, LATE, WRONG = -1, -2, -3, -4
 """In place of a status: no connection; no whole answer; none in time; an answer that nobody had sent."""
 
@@ -51,11 +53,14 @@ class Load:
         self._rate = rate
         self._new = new
         self._tls = ssl._create_unverified_context() if tls else None
+        self._free = asyncio.Semaphore(KEPT) if not new else contextlib.nullcontext()
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.asked: list[Asked] = []
 
     async def run(self, ended: asyncio.Event) -> None:
+        if not self._new:
+            await asyncio.gather(*(self._ask(self._paths[0], None) for _ in range(KEPT)))
         first, number = time.monotonic(), 0
         while not ended.is_set():
             due = first + number / self._rate
@@ -82,7 +87,8 @@ class Load:
             return status
 
         try:
-            status = await asyncio.wait_for(ask(), TIMEOUT)
+            async with self._free:
+                status = await asyncio.wait_for(ask(), TIMEOUT)
         except asyncio.TimeoutError:
             status = LATE
         self.asked.append(Asked(path, due, time.monotonic() - due, status, again))
@@ -110,7 +116,7 @@ class Load:
         except (OSError, asyncio.IncompleteReadError):
             return CUT
         finally:
-            if kept:
+            if kept and len(self._idle) < KEPT:
                 self._idle.append(connection)
             else:
                 writer.transport.abort()
@@ -123,7 +129,7 @@ async def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("paths", nargs="+")
     parser.add_argument("--rate", type=float, default=100.0)
-    parser.add_argument("--kept", action="store_true", help="make no new connection while an old one is idle")
+    parser.add_argument("--kept", action="store_true", help="make no new connections, but wait for an old one")
     parser.add_argument("--tls", action="store_true")
     options = parser.parse_args()
     ended = asyncio.Event()

@@ -108,11 +108,11 @@ def until(holds: Callable[[], object], seconds: float, what: str) -> float:
     return time.monotonic() - begun
 
 
-def get(port: int, path: str, timeout: float = 10.0, method: str = "GET") -> tuple[int, bytes]:
+def get(port: int, path: str, timeout: float = 10.0, method: str = "GET", host: str = "gw") -> tuple[int, bytes]:
     """One request on a connection of its own. :return: status, and body; ``CUT`` and nothing if there is no answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        connection.request(method, path, headers={"Host": "gw"})
+        connection.request(method, path, headers={"Host": host})
         answer = connection.getresponse()
         return answer.status, answer.read()
     except (OSError, http.client.HTTPException):
@@ -190,7 +190,7 @@ class Gateway:
 
     def admin(self, path: str, method: str = "GET") -> Any:
         """What the admin listener says. :raises SceneError: nothing."""
-        status, body = get(self.ports["admin"], path, method=method)
+        status, body = get(self.ports["admin"], path, method=method, host="localhost")
         if status == CUT:
             raise SceneError(f"no answer to {method} {path}")
         return json.loads(body)
@@ -305,6 +305,16 @@ class Watch:
         self._files = [gateway.files()] * 2
         self._memory = [gateway.memory()] * 2
         self._begun = self._over = self._normal = math.nan
+
+    @property
+    def files_before(self) -> int:
+        """Without load."""
+        return self._files[0]
+
+    @property
+    def memory_before(self) -> int:
+        """Without load."""
+        return self._memory[0]
 
     def begin(self) -> None:
         """The fault begins here."""

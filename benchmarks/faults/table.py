@@ -7,7 +7,7 @@ from time import sleep
 
 from attrs import frozen
 
-from benchmarks.faults import services, stores
+from benchmarks.faults import floods, processes, services, stores
 from benchmarks.faults.scene import Scene, Watch
 
 
@@ -39,4 +39,16 @@ FAULTS = {
     "service-endless-body": Fault("a service sends bodies without end to 20 clients", services.endless_body),
     "redis-killed": Fault("the Redis server of the limits gets SIGKILL, and is started again", stores.killed),
     "redis-hung": Fault("the Redis server of the limits gets SIGSTOP, then SIGCONT", stores.hung),
+    "worker-killed": Fault("one of two workers gets SIGKILL", processes.worker_killed),
+    "supervisor-killed": Fault("the supervisor of two workers gets SIGKILL", processes.supervisor_killed),
+    "certificate-broken": Fault("reloads while the certificate is cut in half", processes.certificate_broken),
+    "disk-full": Fault("the access log is written to /dev/full", processes.disk_full),
+    "descriptors": Fault("clients come until none of 256 descriptors is left", processes.descriptors_run_out),
+    "flood-garbage": Fault("clients send 64 KiB of garbage, over and over", floods.garbage),
+    "flood-slow-head": Fault("100 clients send a head by the byte", floods.slow_head),
+    "flood-slow-body": Fault("100 clients announce a body and send nothing", floods.slow_body),
+    "flood-slow-reader": Fault("100 clients ask for bodies without end and read nothing", floods.slow_reader),
+    "flood-idle": Fault("many clients ask once and stay", floods.idle),
+    "http2-rapid-reset": Fault("clients reset 2,000 requests a connection, over and over", floods.rapid_reset),
+    "http2-continuation": Fault("clients send 20,000 CONTINUATION frames, over and over", floods.continuation),
 }

@@ -228,6 +228,7 @@ def test_spans_of_all_workers_come(
     tmp_path: Path, service: Scripted, collector: Scripted, collected: Collected
 ) -> None:
     with gateway(tmp_path, service, collector.port, workers=2) as running:
+        running.wait(lambda: sum(" is ready" in line for line in running.output) == 2)
         wires = [connect(running.ports["public"]) for _ in range(12)]  # at a time, so that both workers have some
         for wire in wires:
             wire.send(b"GET /users HTTP/1.1\r\nHost: h\r\n\r\n")

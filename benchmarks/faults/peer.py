@@ -64,14 +64,14 @@ class Service:
     """
 
     def __init__(self) -> None:
-        self.mode = ok
+        self.mode: Mode = ok
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 request = await reader.readuntil(b"\r\n\r\n")
                 path = request.split(b" ")[1].decode()
-                mode: Mode = self.mode
+                mode = self.mode
                 if path.startswith(MODE):
                     self.mode = MODES[path.removeprefix(MODE)]
                     mode = ok

@@ -7,7 +7,7 @@ from time import sleep
 
 from attrs import frozen
 
-from benchmarks.faults import floods, processes, services, stores
+from benchmarks.faults import floods, many, processes, services, stores
 from benchmarks.faults.scene import Scene, Watch
 
 
@@ -49,6 +49,8 @@ FAULTS = {
     "flood-slow-body": Fault("100 clients announce a body and send nothing", floods.slow_body),
     "flood-slow-reader": Fault("100 clients ask for bodies without end and read nothing", floods.slow_reader),
     "flood-idle": Fault("many clients ask once and stay", floods.idle),
+    "limit-keys": Fault("clients bring 200,000 new keys of limits", many.keys),
+    "reload-routes": Fault("a reload takes up 5,000 more routes, and another drops them", many.routes),
     "http2-rapid-reset": Fault("clients reset 2,000 requests a connection, over and over", floods.rapid_reset),
     "http2-continuation": Fault("clients send 20,000 CONTINUATION frames, over and over", floods.continuation),
 }

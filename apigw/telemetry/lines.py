@@ -216,4 +216,4 @@ class LineWriter:
                 # Once, not once a line: the disk may be full for hours.
                 if not self._failed:
                     self._failed = True
-                    self._log.error("lines of the access log are lost: {error}", error=error)
+                    self._log.error("access log lines are lost: {error}", error=error)

@@ -212,7 +212,7 @@ class Doors:
     def let_in(self) -> None:
         """The end of :meth:`hold`."""
         for door in self.all:
-            if door.header != ADMIN:
+            if door.header != ADMIN and door.port is not None:
                 cast(Any, door.port).startReading()
 
     def _watch(self, door: Door) -> None:

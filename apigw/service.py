@@ -288,7 +288,16 @@ class Gateway(MultiService):
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        self._reactor.callWhenRunning(self._notify.ready, "accepts connections")
+        known = self._wiring.known()
+        if not known.called:
+            self._doors.hold()
+        known.addCallback(lambda _: self._reactor.callWhenRunning(self.knows))
+
+    def knows(self) -> None:
+        """It knows all that it needs to: clients may come."""
+        if not self._draining:
+            self._doors.let_in()
+            self._notify.ready("accepts connections")
 
     def _greet(self, out: TextIO) -> None:
         """Say what may be tried with the embedded services."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from math import inf, isfinite, isnan
 from random import Random
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from apigw.policy.revocations import KINDS, MAX_VALUE, Revocation, Revocations, RevocationsFull
+from apigw.policy.revocations import Revocation, Revocations, RevocationsFull, packed, removed, unpacked
 from apigw.redis.channel import Channel
 from apigw.redis.client import ATTEMPT, Redis, script
 from apigw.redis.link import Unavailable
@@ -27,6 +27,9 @@ PAGE = 500
 
 AGAIN_AFTER = 0.1
 """Seconds until what the server didn't take is tried again."""
+
+KNOWN_WITHIN = 2.0
+"""Seconds that clients wait at the start for what others have revoked; without the server it goes on without that."""
 
 _ADD = script(
     """\
@@ -61,6 +64,7 @@ class SharedRevocations:
     was added and removed meanwhile is told as soon as it is back.
 
     :ivar behind: others may have revoked what is not known here.
+    :ivar known: fires when all was read for the first time, or could not be for :data:`KNOWN_WITHIN`.
     """
 
     _log = Logger()
@@ -75,6 +79,8 @@ class SharedRevocations:
         """Removed where there is no entry."""
         self._telling: Task | None = None
         self._full = False
+        self._patience: IDelayedCall | None = None
+        self.known: Deferred[None] = Deferred()
 
     @property
     def behind(self) -> bool:
@@ -85,6 +91,7 @@ class SharedRevocations:
         for entry in self._revocations.entries():
             self._untold[entry.kind, entry.value] = entry
         self._revocations.sharing = self
+        self._patience = self._reactor.callLater(KNOWN_WITHIN, self._in_vain)
         self._channel.start()
         self._tell()
 
@@ -93,6 +100,9 @@ class SharedRevocations:
         if self._revocations.sharing is self:
             self._revocations.sharing = None
         self._channel.stop()
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
         telling, self._telling = self._telling, None
         if telling is not None:
             telling.cancel()
@@ -154,6 +164,15 @@ class SharedRevocations:
             if self._revocations.listed.get(key) is entry:
                 self._untold.setdefault(key, entry)
         self._tell()
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+            self.known.callback(None)
+
+    def _in_vain(self) -> None:
+        self._patience = None
+        self._log.warn("redis can't be asked what others have revoked: tokens are let in that may be among that")
+        self.known.callback(None)
 
     def _heard(self, data: bytes) -> tuple[str, str]:
         """:return: kind and value of what it is about, empty for nothing."""
@@ -174,33 +193,3 @@ class SharedRevocations:
             if not self._full:
                 self._full = True
                 self._log.error("what others have revoked is not known here: {full}", full=full)
-
-
-def packed(entry: Revocation) -> str:
-    """As it is kept and published."""
-    value: dict[str, object] = {"kind": entry.kind, "value": entry.value, "expires": entry.expires}
-    if isfinite(entry.issued_before):
-        value["issued_before"] = entry.issued_before
-    return json.dumps(value)
-
-
-def removed(kind: str, value: str) -> str:
-    """As what counts no more is kept and published."""
-    return json.dumps({"kind": kind, "value": value, "removed": True})
-
-
-def unpacked(data: bytes) -> tuple[tuple[str, str], Revocation | None]:
-    """:return: kind and value, empty for what is nothing of ours; the entry, None for one that was removed."""
-    try:
-        value = json.loads(data)
-        key = value["kind"], value["value"]
-        if key[0] not in KINDS or not isinstance(key[1], str) or len(key[1]) > MAX_VALUE:
-            return ("", ""), None
-        if value.get("removed"):
-            return key, None
-        expires, before = float(value["expires"]), float(value.get("issued_before", inf))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return ("", ""), None
-    if isnan(expires) or isnan(before):
-        return ("", ""), None
-    return key, Revocation(*key, expires, before)

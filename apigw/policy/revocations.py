@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
-from math import inf
+from math import inf, isfinite, isnan
 from typing import Protocol
 
 from attrs import frozen
@@ -47,7 +48,14 @@ class Revocation:
 
 
 class Sharing(Protocol):
-    """Tells other instances; what they tell comes in by :meth:`Revocations.take` and :meth:`Revocations.drop`."""
+    """
+    Tells other instances; what they tell comes in by :meth:`Revocations.take` and :meth:`Revocations.drop`.
+
+    :ivar behind: others may have revoked what is not known here.
+    """
+
+    @property
+    def behind(self) -> bool: ...
 
     def added(self, entry: Revocation) -> None: ...
 
@@ -55,6 +63,7 @@ class Sharing(Protocol):
 
 
 Hook = Callable[[Revocation], object]
+DropHook = Callable[[str, str], object]
 
 
 class Revocations:
@@ -74,6 +83,7 @@ class Revocations:
         self._due: list[tuple[float, str, str]] = []
         """A heap; it may have entries that were removed or replaced since."""
         self._hooks: list[Hook] = []
+        self._drop_hooks: list[DropHook] = []
 
     def __len__(self) -> int:
         return len(self.listed)
@@ -84,6 +94,10 @@ class Revocations:
         goes on, such as a WebSocket, can be ended where :meth:`Revocation.concerns` says so.
         """
         self._hooks.append(hook)
+
+    def on_drop(self, hook: DropHook) -> None:
+        """Have ``hook`` called with kind and value of each entry that was there and is taken back."""
+        self._drop_hooks.append(hook)
 
     # -- from here -------------------------------------------------------------------------------------------------
 
@@ -132,7 +146,11 @@ class Revocations:
 
     def drop(self, kind: str, value: str) -> bool:
         """As :meth:`remove`, but nobody is told."""
-        return self.listed.pop((kind, value), None) is not None
+        if self.listed.pop((kind, value), None) is None:
+            return False
+        for hook in self._drop_hooks:
+            hook(kind, value)
+        return True
 
     # -- for each request ------------------------------------------------------------------------------------------
 
@@ -155,3 +173,33 @@ class Revocations:
             entry = self.listed.get((key[0], key[1]))
             if entry is not None and entry.expires <= now:
                 del self.listed[entry.kind, entry.value]
+
+
+def packed(entry: Revocation) -> str:
+    """As others are told of it: a line of JSON."""
+    value: dict[str, object] = {"kind": entry.kind, "value": entry.value, "expires": entry.expires}
+    if isfinite(entry.issued_before):
+        value["issued_before"] = entry.issued_before
+    return json.dumps(value)
+
+
+def removed(kind: str, value: str) -> str:
+    """As others are told of what was taken back."""
+    return json.dumps({"kind": kind, "value": value, "removed": True})
+
+
+def unpacked(data: bytes | str) -> tuple[tuple[str, str], Revocation | None]:
+    """:return: kind and value, empty for what is nothing of ours; the entry, None for one that was removed."""
+    try:
+        value = json.loads(data)
+        key = value["kind"], value["value"]
+        if key[0] not in KINDS or not isinstance(key[1], str) or len(key[1]) > MAX_VALUE:
+            return ("", ""), None
+        if value.get("removed"):
+            return key, None
+        expires, before = float(value["expires"]), float(value.get("issued_before", inf))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ("", ""), None
+    if isnan(expires) or isnan(before):
+        return ("", ""), None
+    return key, Revocation(*key, expires, before)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import frozen
 from OpenSSL.crypto import Error as SslError
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, succeed
 
 from apigw import __version__
 from apigw.config import GatewayConfig
@@ -29,6 +29,7 @@ from apigw.stages.cache import ResponseCache
 from apigw.stages.idempotency import Claims
 from apigw.stages.versions import VersionCalls
 from apigw.streams import Streams
+from apigw.telemetry.revocations import RevocationMetrics
 from apigw.telemetry.span_counts import SpanCounts
 from apigw.telemetry.spans import Spans
 from apigw.telemetry.streams import StreamMetrics
@@ -83,7 +84,7 @@ class Parts:
         self._parts: dict[str, Part] = {}
         issuers = [issuer for issuer in (config.jwt, *config.issuers) if issuer is not None]
         files = [issuer.public_key_file or issuer.jwks_file for issuer in issuers]
-        made = self._part("revocations", None, lambda: Revocations(self._epoch), _nothing, _nothing)
+        made = self._part("revocations", None, self._build_revocations, _nothing, _nothing)
         assert made is not None
         self.revocations = made
         streams = self._part("streams", None, self._build_streams, _nothing, _nothing)
@@ -200,6 +201,10 @@ class Parts:
         """Others may have revoked tokens that count here; None where there are no others."""
         return None if self._shared is None else self._shared.behind
 
+    def known(self) -> Deferred[None]:
+        """:return: fires when it is known what others have revoked, or won't be for a while; at once without others."""
+        return succeed(None) if self._shared is None else self._shared.known
+
     def _build_traces(self, section: TracingSection) -> Traces:
         path = LOGGED[self._config.gateway.log_query]
         spans = Spans(self._epoch, self._seconds, path)
@@ -218,6 +223,16 @@ class Parts:
             f"stage:{section.name}", section, make, lambda stage: added.start(stage, self._reactor), added.stop
         )
         assert made is not None
+        return made
+
+    def _build_revocations(self) -> Revocations:
+        made = Revocations(self._epoch)
+        if self._metrics is not None:
+
+            def behind() -> bool | None:
+                return None if made.sharing is None else made.sharing.behind
+
+            self._metrics.registry.register(RevocationMetrics(lambda: len(made), behind))
         return made
 
     def _build_streams(self) -> Streams:

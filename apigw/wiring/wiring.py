@@ -13,6 +13,7 @@ from apigw.config import ConfigErrors, GatewayConfig
 from apigw.config.loader import Steps
 from apigw.core import GatewayCore
 from apigw.finder import ProxyRoutes
+from apigw.policy.revocations import Revocations
 from apigw.reload import CannotStart, in_turns
 from apigw.routes import GatewayRoutes
 from apigw.telemetry.upstreams import ServiceState
@@ -87,6 +88,15 @@ class Wiring:
     def redirecting(self, port: int) -> GatewayRoutes:
         """For a listener all of whose requests take one route: to https, on that port."""
         return self._routing.redirecting(port)
+
+    @property
+    def revocations(self) -> Revocations:
+        """The same as that of the configuration before."""
+        return self._parts.revocations
+
+    def known(self) -> Deferred[None]:
+        """:return: fires when it is known what others have revoked, or won't be for a while; at once without others."""
+        return self._parts.known()
 
     def states(self) -> list[ServiceState]:
         """How the services are at this moment."""

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic, time
 from typing import Any
 
-from attrs import define
+from attrs import Factory, define
 from prometheus_client import CollectorRegistry
+from twisted.internet.defer import DeferredLock
 
 from apigw.admin.access import AdminAccess, AdminOnly
 from apigw.admin.dashboard import PATH as DASHBOARD_PATH
@@ -39,6 +40,7 @@ from apigw.workers.gather import Gather
 from apigw.workers.live import LiveTogether
 from apigw.workers.merge import Ledger
 from apigw.workers.process import WorkerProcess
+from apigw.workers.revoked import Known
 from apigw.workers.states import Workers
 
 WORKERS_PATH = b"/api/workers"
@@ -48,6 +50,7 @@ WORKERS_PATH = b"/api/workers"
 class AdminWiring:
     """
     :param reload: lets all workers take the configuration that there is now.
+    :ivar changes: held while something changes in all workers, or a new one learns what holds.
     """
 
     workers: Callable[[], Sequence[WorkerProcess]]
@@ -58,6 +61,8 @@ class AdminWiring:
     ledger: Ledger
     lines: LineWriter | None
     reactor: Any
+    known: Known
+    changes: DeferredLock = Factory(DeferredLock)
     gather: Gather | None = None
     live: LiveTogether | None = None
 
@@ -75,7 +80,9 @@ class AdminWiring:
         if self.gather is None:
             own: dict[bytes, Callable[[Exchange], Awaitable[Response]]] = {WORKERS_PATH: self._told}
             own[RELOAD_PATH.encode()] = ReloadApi(self.reload, self.reloads.told, date)
-            gather = self.gather = Gather(self.workers, own, self.registry, self.ledger, self.reactor, date)
+            gather = self.gather = Gather(
+                self.workers, own, self.registry, self.ledger, self.reactor, date, self.known, self.changes
+            )
             live = self.live = LiveTogether(lambda: gather.values(NOW_PATH.encode()), self.reactor)
             streams = Streams(live, date)
 

@@ -12,6 +12,19 @@ class Ready(amp.Command):
     """From a worker: it listens, and answers operators."""
 
 
+class Revoked(amp.Command):
+    """From a worker: what it knows of tokens that count no more, or do again; lines of JSON."""
+
+    arguments = [(b"lines", amp.Unicode())]
+    requiresAnswer = False
+
+
+class Know(amp.Command):
+    """Which tokens count no more: a file with lines of JSON."""
+
+    arguments = [(b"lines", amp.Descriptor())]
+
+
 class Accept(amp.Command):
     """Let clients in; it knows all that the others do."""
 

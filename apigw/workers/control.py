@@ -20,6 +20,8 @@ from apigw.workers.passing import text_of
 class Worked(Protocol):
     """What a supervisor may tell a gateway to do."""
 
+    def know(self, lines: str) -> None: ...
+
     def accept(self) -> None: ...
 
     def check(self) -> None: ...
@@ -56,10 +58,23 @@ class Control(amp.AMP):
                 reason=reason[: commands.MAX_REASON],
             )
 
+    def revoked(self, lines: str) -> None:
+        """Tell the supervisor."""
+        if self.transport is not None:
+            self.callRemote(commands.Revoked, lines=lines)
+
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """The supervisor is no more: nobody would replace this process, nor stop it."""
         super().connectionLost(reason)
         self._gateway.lost()
+
+    @commands.Know.responder
+    def _know(self, lines: int) -> dict[str, Any]:
+        try:
+            self._gateway.know(text_of(lines))
+        finally:
+            os.close(lines)
+        return {}
 
     @commands.Accept.responder
     def _accept(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 from prometheus_client import CollectorRegistry
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, DeferredLock
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
@@ -27,6 +27,7 @@ from apigw.outbound import OneTimeConnections
 from apigw.telemetry.exposition import CONTENT_TYPE, lines
 from apigw.workers.merge import Ledger, merge
 from apigw.workers.process import WorkerProcess
+from apigw.workers.revoked import Known
 from apigw.workers.together import COMBINED
 
 PATIENCE = 5.0
@@ -36,7 +37,7 @@ KEPT = 10_000
 """Requests of operators that are repeated to new workers; of more the first are forgotten."""
 
 EFFECTLESS = (b"/api/explain", b"/api/plan", b"/api/cache/purge")
-"""Paths whose POST changes nothing that a new worker has."""
+"""Paths whose POST changes nothing that a new worker has, or needs to be told."""
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a request; what an operation takes at most it says itself."""
@@ -63,6 +64,9 @@ class Gather:
     :param workers: those that answer now.
     :param own: paths that the supervisor answers itself.
     :param registry: of the supervisor's own metrics.
+    :param known: revocations, which new workers get as they are.
+    :param changes: held while workers are told to change something: all are told in one order, and whoever starts has
+        been told all before it.
     """
 
     _log = Logger()
@@ -75,6 +79,8 @@ class Gather:
         ledger: Ledger,
         reactor: Any,
         date: HttpDate,
+        known: Known,
+        changes: DeferredLock,
     ) -> None:
         self._workers = workers
         self._own = own
@@ -82,6 +88,8 @@ class Gather:
         self._ledger = ledger
         self._reactor = reactor
         self._date = date
+        self._known = known
+        self._changes = changes
         self._done: dict[Asking, None] = {}
 
     async def __call__(self, exchange: Exchange) -> Response:
@@ -93,13 +101,14 @@ class Gather:
         request = exchange.request
         kind = field_value(request.fields, b"content-type")
         asking = (request.method, request.path + request.query, kind, body)
-        told = await self._ask(asking)
+        if request.method in READ or asking[1] in EFFECTLESS:
+            told = await self._ask(asking)
+        else:
+            told = await self._changes.run(self._change, asking)
         if exchange.request.path == b"/metrics" and all(one.status == 200 for one in told):
             return self._metrics(told)
         if not told:
             raise UpstreamUnavailable("No worker answers.", retry_after=1.0)
-        if request.method not in READ and any(one.status < 300 for one in told):
-            self._remember(asking)
         return self._together(exchange, told)
 
     async def values(self, path: bytes) -> list[Any]:
@@ -124,12 +133,15 @@ class Gather:
                     status=told.status,
                 )
 
-    def _remember(self, request: Asking) -> None:
-        if request[1] not in EFFECTLESS:
+    async def _change(self, request: Asking) -> list[Told]:
+        told = await self._ask(request)
+        done = next((one for one in told if one.status < 300), None)
+        if done is not None and not self._known.answered(request[0], request[1], done.body):
             self._done.pop(request, None)
             self._done[request] = None
             if len(self._done) > KEPT:
                 del self._done[next(iter(self._done))]
+        return told
 
     async def _ask(self, request: Asking) -> list[Told]:
         asked = [Deferred.fromCoroutine(self._one(worker, *request)) for worker in self._workers()]

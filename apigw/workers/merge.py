@@ -21,6 +21,7 @@ GREATEST = (
     "apigw_discovery_",
     "apigw_limit",
     "apigw_redis_instances",
+    "apigw_revocations",
 )
 LEAST = ("apigw_upstream_peer_healthy", "apigw_tls_", "apigw_redis_up")
 """Prefixes of gauges that can't be added."""

@@ -32,6 +32,8 @@ class Watching(Protocol):
 
     def verdict(self, worker: WorkerProcess, service: str, peer: str, healthy: bool, reason: str) -> None: ...
 
+    def revoked(self, lines: str) -> None: ...
+
     def ended(self, worker: WorkerProcess, why: str) -> None: ...
 
 
@@ -51,6 +53,11 @@ class Link(amp.AMP):
     @commands.Verdict.responder
     def _verdict(self, service: str, peer: str, healthy: bool, reason: str) -> dict[str, Any]:
         self._watching.verdict(self._worker, service, peer, healthy, reason)
+        return {}
+
+    @commands.Revoked.responder
+    def _revoked(self, lines: str) -> dict[str, Any]:
+        self._watching.revoked(lines)
         return {}
 
 

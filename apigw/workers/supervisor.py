@@ -38,9 +38,11 @@ from apigw.telemetry.reloads import Reloads
 from apigw.upgrade import Upgrade
 from apigw.workers import commands
 from apigw.workers.admin import AdminWiring
+from apigw.workers.gather import PATIENCE
 from apigw.workers.merge import Ledger
 from apigw.workers.passing import file_of
 from apigw.workers.process import WorkerProcess
+from apigw.workers.revoked import Known
 from apigw.workers.share import Shares, create
 from apigw.workers.states import Workers
 
@@ -143,8 +145,17 @@ class Supervisor(MultiService):
             self._lines = None if where == "off" else LineWriter(target(where, shared=True), reactor)
         except OSError as failed:
             raise CannotStart(f"[gateway] access_log: can't open {where}: {failed.strerror}") from None
+        self._known = Known(time, config.revocation.entries)
         self._admin = AdminWiring(
-            self.ready_workers, self.reload, self._reloads, self._counts, registry, self._ledger, self._lines, reactor
+            self.ready_workers,
+            self.reload,
+            self._reloads,
+            self._counts,
+            registry,
+            self._ledger,
+            self._lines,
+            reactor,
+            self._known,
         )
         self._held = self._open(config, [])
         self._doors = Doors(reactor, sockets)
@@ -238,14 +249,11 @@ class Supervisor(MultiService):
     async def _let_in(self, worker: WorkerProcess) -> None:
         """Have it do what operators have had the others do, and only then accept connections."""
         try:
-            if self._admin.gather is not None:
-                await self._admin.gather.repeat(worker)
-            await worker.link.callRemote(commands.Accept)
+            await self._admin.changes.run(self._tell_all, worker)
         except Exception as error:
             self._log.error("worker {number} can't be told what holds: {error}", number=worker.number, error=error)
             worker.signal(signal.SIGKILL)
             return
-        worker.accepts = True
         self._log.info("worker {number} is ready, process {pid}", number=worker.number, pid=worker.pid)
         if self._checker is None:
             self._choose_checker()
@@ -253,6 +261,19 @@ class Supervisor(MultiService):
             self.all_ready.callback(None)
             self._notify.ready(self._status())
         self._tell_manager()
+
+    async def _tell_all(self, worker: WorkerProcess) -> None:
+        if self._admin.gather is not None:
+            await self._admin.gather.repeat(worker)
+        lines = file_of(self._known.text())
+        told = _closing(worker.link.callRemote(commands.Know, lines=lines), lines)
+        await told.addTimeout(PATIENCE, self._reactor)
+        await worker.link.callRemote(commands.Accept).addTimeout(PATIENCE, self._reactor)
+        worker.accepts = True
+
+    def revoked(self, lines: str) -> None:
+        """A worker knows of it, from wherever; those that start later shall, too."""
+        self._known.told(lines)
 
     def _tell_manager(self) -> None:
         if not self._draining:
@@ -413,6 +434,7 @@ class Supervisor(MultiService):
         os.close(self._text)
         self._text = file
         self._config = config
+        self._known.resize(config.revocation.entries)
         services = {service.name for service in config.services}
         self._verdicts = {key: verdict for key, verdict in self._verdicts.items() if key[0] in services}
         for worker in workers:

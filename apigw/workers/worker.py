@@ -24,6 +24,7 @@ from apigw.state.shared import SharedMemory
 from apigw.workers import commands
 from apigw.workers.control import Control
 from apigw.workers.passing import Start
+from apigw.workers.revoked import Telling
 from apigw.workers.share import Share, Shares
 
 
@@ -49,6 +50,7 @@ class Worker(Gateway):
         os.close(start.shares)
         self._control = Control(self)
         self._builder.on_verdict = self._control.verdict
+        self._telling = Telling(self._wiring.revocations, self._control.revoked, reactor)
 
     def _private(self, config: GatewayConfig) -> GatewayConfig:
         """With the admin listener where only the supervisor asks."""
@@ -62,14 +64,17 @@ class Worker(Gateway):
         return super()._prepare(self._private(config))
 
     def startService(self) -> None:
-        super().startService()
         descriptor = self._start.control
         os.set_blocking(descriptor, False)
         factory = Factory.forProtocol(lambda: self._control)
         factory.noisy = False
         self._reactor.adoptStreamConnection(descriptor, socket.AF_UNIX, factory)
         os.close(descriptor)
-        self._reactor.callWhenRunning(self._control.callRemote, commands.Ready)
+        super().startService()
+
+    def knows(self) -> None:
+        """What only the supervisor knows comes next."""
+        self._control.callRemote(commands.Ready)
 
     def stopService(self) -> Deferred[Any]:
         self._shares.gone(self._start.number)
@@ -89,6 +94,9 @@ class Worker(Gateway):
     def check(self) -> None:
         """Check the peers, for all workers."""
         self._builder.start_checks()
+
+    def know(self, lines: str) -> None:
+        self._telling.know(lines)
 
     def accept(self) -> None:
         """It knows all that the other workers know."""

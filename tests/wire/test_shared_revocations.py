@@ -115,6 +115,9 @@ def test_redis_may_go_and_come_back_empty(tmp_path: Path, server: RedisServer, s
         until(lambda: status(second, one) == 401)
         server.kill()
         until(lambda: listing(first)["behind"] and listing(second)["behind"])
+        scraped = admin(first, "GET", "/metrics")[1]
+        assert b"\napigw_revocations 1\n" in scraped
+        assert b"\napigw_revocations_behind 1\n" in scraped
 
         # Each goes on with what it knows, and what is revoked now counts where that was said.
         assert [status(gateway, one) for gateway in (first, second)] == [401, 401]
@@ -147,3 +150,54 @@ def test_a_new_worker_lets_in_nobody_who_is_shut_out(tmp_path: Path, service: Sc
             assert [status(gateway, one) for _ in range(4)] == [401] * 4
             until(lambda dies=dies: sum(" is ready" in line for line in gateway.output) == 2 * dies + 4)
         gateway.output[:] = [line for line in gateway.output if "has ended after" not in line]
+
+
+def test_who_starts_lets_in_nobody_before_it_knows(tmp_path: Path, server: RedisServer, service: Scripted) -> None:
+    one = token("one")
+    with start(tmp_path, "first", server, service) as first:
+        assert admin(first, "POST", "/api/revocations", {"jti": "one", "for": "1h"})[0] == 201
+        until(lambda: listing(first)["behind"] is False)
+        for name, workers in (("alone", 1), ("two", 2)):
+            (tmp_path / name).mkdir()
+            ini = INI.format(port=service.port, workers=workers)
+            environ = {"REDIS_URL": f"redis://127.0.0.1:{server.port}", "JWT_SECRET": SECRET}
+            with Gateway(tmp_path / name, ini, environ=environ, listeners=2) as gateway:
+                assert [status(gateway, one) for _ in range(4)] == [401] * 4
+
+
+def test_who_starts_without_redis_goes_on_alone(tmp_path: Path, server: RedisServer, service: Scripted) -> None:
+    server.kill()
+    ini = INI.format(port=service.port, workers=1)
+    environ = {"REDIS_URL": f"redis://127.0.0.1:{server.port}", "JWT_SECRET": SECRET}
+    with Gateway(tmp_path, ini, environ=environ, listeners=2) as gateway:
+        assert status(gateway, token("one")) == 200
+        assert listing(gateway)["behind"] is True
+        assert any("can't be asked what others have revoked" in line for line in gateway.output)
+        gateway.output[:] = [line for line in gateway.output if "redis" not in line]
+
+
+def test_a_new_worker_knows_what_others_told_when_redis_is_gone(
+    tmp_path: Path, server: RedisServer, service: Scripted
+) -> None:
+    one = token("one")
+    with start(tmp_path, "first", server, service) as first, start(tmp_path, "two", server, service, 2) as two:
+        until(lambda: sum(" is ready" in line for line in two.output) == 2)
+        assert admin(first, "POST", "/api/revocations", {"jti": "one", "for": "1h"})[0] == 201
+        assert admin(first, "POST", "/api/revocations", {"sub": "x/ü", "for": "1h"})[0] == 201
+        until(lambda: listing(two)["total"] == 2 and [status(two, one) for _ in range(8)] == [401] * 8)
+        server.kill()
+        workers = Path(f"/proc/{two.pid}/task/{two.pid}/children").read_text().split()
+        for process in workers:
+            os.kill(int(process), signal.SIGKILL)
+        assert [status(two, one) for _ in range(4)] == [401] * 4
+        until(lambda: sum(" is ready" in line for line in two.output) == 4)
+        assert listing(two)["total"] == 2
+
+        # What is taken back is so for those that start, too.
+        assert admin(two, "DELETE", "/api/revocations/sub/x%2F%C3%BC")[0] == 204
+        assert admin(two, "DELETE", "/api/revocations/jti/one")[0] == 204
+        for process in Path(f"/proc/{two.pid}/task/{two.pid}/children").read_text().split():
+            os.kill(int(process), signal.SIGKILL)
+        assert [status(two, one) for _ in range(4)] == [200] * 4
+        for gateway in (first, two):
+            gateway.output[:] = [line for line in gateway.output if "redis" not in line and "has ended" not in line]

@@ -1,4 +1,4 @@
-"""The form of revocations in Redis."""
+"""The form in which revocations are told to others, in Redis too."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apigw.keys.shared import packed, removed, unpacked
-from apigw.policy.revocations import KINDS, Revocation
+from apigw.policy.revocations import KINDS, Revocation, packed, removed, unpacked
 
 entries = st.builds(
     Revocation,

@@ -11,7 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from apigw.redis.client import ATTEMPT, PAUSES, Redis
-from apigw.redis.link import Link
+from apigw.redis.link import Link, Refused
 from apigw.task import Task
 
 PING_EVERY = 5.0
@@ -49,6 +49,7 @@ class Channel:
         self._task: Task | None = None
         self._link: Link | None = None
         self._gone: Deferred[None] | None = None
+        self._told = False
         self.here = False
 
     def start(self) -> None:
@@ -71,12 +72,17 @@ class Channel:
                 await link.call(ATTEMPT, "SUBSCRIBE", self._name)
                 await self._joined()
                 self.here = True
+                self._told = False
                 pause = PAUSES[0]
                 while True:
                     await self._rest()
                     await link.call(ATTEMPT, "PING")
             except CancelledError:
                 return
+            except Refused as refused:
+                if not self._told:
+                    self._told = True
+                    self._log.warn("redis refuses the channel {name}: {why}", name=self._name, why=str(refused))
             except Exception as error:  # whatever it is, it is tried again
                 self._log.debug("the channel {name} is lost: {error}", name=self._name, error=error)
             self.here = False

@@ -137,6 +137,33 @@ def test_without_redis_each_goes_on_by_itself(tmp_path: Path, server: RedisServe
         first.output[:] = [line for line in first.output if "left alone" not in line]
 
 
+def test_what_was_purged_while_redis_hung_stays_so(tmp_path: Path, server: RedisServer, service: Scripted) -> None:
+    with start(tmp_path, "first", server, service) as first, start(tmp_path, "second", server, service) as second:
+        settled(server, first, second)
+        assert how(first, "/a")[0] == b"1-"
+        assert how(first, "/b")[0] == b"2-"
+        until(lambda: len(keys(server)) == 2)
+        assert [how(second, path) for path in ("/a", "/b")] == [(b"1-", "hit"), (b"2-", "hit")]
+
+        server.hang()
+        until(lambda: any("left alone" in line for line in first.output))
+        purge = b'{"path": "/a"}'
+        told = fetch(
+            first.ports["admin"], "/api/cache/purge", "POST", purge, Host="localhost", Content_Type="application/json"
+        )
+        assert told.status == 200
+        assert fetch(first.ports["public"], "/b", "POST").status == 200
+        until(lambda: any("until redis can be told" in line for line in first.output))
+        server.go_on()
+
+        # It has kept both, but nobody gets them from there.
+        until(lambda: how(second, "/a")[0] not in (b"1-", b"2-"))
+        until(lambda: how(second, "/b")[0] not in (b"1-", b"2-"))
+        assert [how(first, path)[0] in (b"1-", b"2-") for path in ("/a", "/b")] == [False, False]
+        for gateway in (first, second):
+            gateway.output[:] = [line for line in gateway.output if "redis" not in line]
+
+
 def test_it_needs_a_server() -> None:
     with pytest.raises(ConfigErrors, match=r"f:2: \[cache\] store: redis is not there, write store = redis"):
         loads("[cache]\nstore = redis\n", "f", {})

@@ -176,6 +176,32 @@ def test_who_starts_without_redis_goes_on_alone(tmp_path: Path, server: RedisSer
         gateway.output[:] = [line for line in gateway.output if "redis" not in line]
 
 
+def test_by_an_acl_user_with_the_documented_rights(tmp_path: Path, service: Scripted) -> None:
+    page = (Path(__file__).parents[2] / "docs/stages/limits.md").read_text()
+    rights = page.partition("an ACL user\nneeds `")[2].partition("`")[0].split()
+    for name, given in (("told", rights), ("mute", [one for one in rights if one[0] != "&"])):
+        (tmp_path / name).mkdir()
+        server = RedisServer(tmp_path / name, ("user", f"default on nopass resetchannels {' '.join(given)}"))
+        server.start()
+        try:
+            ini = INI.format(port=service.port, workers=1)
+            environ = {"REDIS_URL": f"redis://127.0.0.1:{server.port}", "JWT_SECRET": SECRET}
+            with Gateway(tmp_path / name, ini, environ=environ, listeners=2) as gateway:
+                admin(gateway, "POST", "/api/revocations", {"jti": "one", "for": "1h"})
+                if name == "told":
+                    until(lambda: listing(gateway)["behind"] is False)
+                    continue
+                # What can't be told to others is said once, and limits are counted there as before.
+                until(lambda: any("can't be told what is revoked" in line for line in gateway.output))
+                until(lambda: any("refuses the channel" in line for line in gateway.output))
+                assert listing(gateway)["behind"] is True
+                assert status(gateway, token("two")) == 200
+                assert not any("left alone" in line for line in gateway.output)
+                gateway.output[:] = [line for line in gateway.output if "redis" not in line]
+        finally:
+            server.kill()
+
+
 def test_a_new_worker_knows_what_others_told_when_redis_is_gone(
     tmp_path: Path, server: RedisServer, service: Scripted
 ) -> None:

@@ -21,8 +21,8 @@ def version() -> str:
 RUN = [
     "attrs>=23.1",
     "cryptography>=44.0",
-    "h2>=4.3",  # it refuses what made servers reset streams (CVE-2025-8671)
-    "hpack>=4.0",
+    "h2>=4.3,<5",  # it refuses what made servers reset streams (CVE-2025-8671); web/h2_machine.py knows its insides
+    "hpack>=4.0,<5",
     "hyperframe>=6.0",
     "prometheus-client>=0.20",
     "pyjwt[crypto]>=2.10",

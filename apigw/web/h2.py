@@ -10,8 +10,6 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.events import (
     DataReceived,
     Event,
@@ -33,7 +31,6 @@ from apigw.errors import ClientDisconnected, ShuttingDown
 from apigw.http1.errors import BadMessage
 from apigw.messages import ClientAddress, Fields
 from apigw.policy.client_auth import ClientTls
-from apigw.policy.hpack import FieldEncoder
 from apigw.policy.http2 import (
     DATA,
     ENHANCE_YOUR_CALM,
@@ -51,15 +48,13 @@ from apigw.policy.http2 import (
 )
 from apigw.streams import shutting_down
 from apigw.web.channel import MIN_BODY_RATE
+from apigw.web.h2_machine import StateMachine
 from apigw.web.h2_request import Head, read_head
 from apigw.web.h2_stream import Http2Stream
 from apigw.web.taken import taken
 
 if TYPE_CHECKING:
     from apigw.web.site import Site
-
-MAX_CLOSED = 1024
-"""Streams of which is known how they ended, for frames that were on their way then."""
 
 LAST_STREAM = 2**31 - 1
 
@@ -77,10 +72,6 @@ DRAIN_ROUND = 1.0
 
 GOODBYE = 1.0
 """Seconds in which a client may take a last GOAWAY."""
-
-
-class _StateMachine(H2Connection):
-    MAX_CLOSED_STREAMS = MAX_CLOSED
 
 
 @implementer(IPushProducer)
@@ -103,16 +94,7 @@ class Http2Connection(Protocol):
         self._limits = limits = site.settings.http2
         self._most = 2 * site.settings.head_limits.size
         self._guard = FrameGuard(limits, self._most, site.seconds)
-        self._machine = _StateMachine(
-            H2Configuration(
-                client_side=False,
-                header_encoding=None,
-                validate_inbound_headers=False,
-                normalize_inbound_headers=False,
-                validate_outbound_headers=False,
-                normalize_outbound_headers=False,
-            )
-        )
+        self._machine = StateMachine()
         self._deadline = Deadline(site.clock, self._expired, site.settings.timer_period, site.seconds)
         self._streams: dict[int, Http2Stream] = {}
         self._waiting: dict[int, Http2Stream] = {}
@@ -157,7 +139,6 @@ class Http2Connection(Protocol):
         machine.local_settings = Settings(
             client=False, initial_values={**values, SettingCodes.MAX_CONCURRENT_STREAMS: LAST_STREAM}
         )
-        machine.encoder = FieldEncoder()  # type: ignore[assignment]  # h2 only lets it encode
         machine.decoder.max_header_list_size = self._most
         machine.max_inbound_frame_size = FRAME_SIZE
         self._write_out()
@@ -312,10 +293,15 @@ class Http2Connection(Protocol):
             self._machine.acknowledge_received_data(size, number)
             self.write_soon()
 
-    def send_head(self, number: int, fields: Fields, last: bool) -> None:
-        """A head, or trailers; it leaves with what is flushed next, or by :meth:`write_soon`."""
+    def send_head(self, number: int, status: int, lines: bytes, last: bool) -> None:
+        """The head of an answer; it leaves with what is flushed next, or by :meth:`write_soon`."""
         if not self._closed():
-            self._machine.send_headers(number, fields, end_stream=last)
+            self._machine.send_answer(number, status, lines, last)
+
+    def send_fields(self, number: int, fields: Fields, last: bool) -> None:
+        """An interim answer, or trailers; they leave as a head does."""
+        if not self._closed():
+            self._machine.send_fields(number, fields, last)
 
     def send_body(self, number: int, data: bytes, last: bool) -> None:
         """For :meth:`Http2Stream.send_some`, within :meth:`flush`, which writes it."""

@@ -201,7 +201,7 @@ class Http2Stream:
         if status == 100 and self._body is not None and self._reading is not None and self._paused_at == inf:
             now = self._body_begun = self._connection.site.seconds()
             self._reading.set(now + self._settings.body_idle_timeout)
-        self._connection.send_head(self.number, answer_fields(status, wire_lines(fields)), False)
+        self._connection.send_fields(self.number, [(b":status", b"%d" % status), *lowered(wire_lines(fields))], False)
         self._connection.write_soon()
 
     def respond(self, exchange: Exchange, response: Response) -> None:
@@ -209,15 +209,15 @@ class Http2Stream:
         if exchange is not self._exchange or exchange.started:
             return
         body = response.body
-        head = answer_fields(response.status, response.field_lines())
+        lines = response.field_lines()
         exchange.started = True
         if response.bodyless or exchange.request.method == b"HEAD" or body == b"":
-            self._connection.send_head(self.number, head, True)
+            self._connection.send_head(self.number, response.status, lines, True)
             self._over(True)
             self._connection.write_soon()
             return
         self._response = response
-        self._connection.send_head(self.number, head, False)
+        self._connection.send_head(self.number, response.status, lines, False)
         if isinstance(body, bytes):
             # Others may have it too, so it isn't copied.
             self._pending = memoryview(body)
@@ -302,7 +302,7 @@ class Http2Stream:
         if last:
             self.wants = False
             if trailers:
-                self._connection.send_head(self.number, lowered(wire_lines(trailers)), True)
+                self._connection.send_fields(self.number, lowered(wire_lines(trailers)), True)
             self._over(True)
             return size
         self.wants = bool(pending)
@@ -401,11 +401,6 @@ class Http2Stream:
         for deadline in (self._reading, self._writing):
             if deadline is not None:
                 deadline.stop()
-
-
-def answer_fields(status: int, lines: bytes) -> Fields:
-    """The head of an answer, of field lines as HTTP/1.1 has them."""
-    return [(b":status", b"%d" % status), *lowered(lines)]
 
 
 def lowered(lines: bytes) -> Fields:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Callable
 from select import EPOLLIN
 from types import MethodType
 from typing import Any
@@ -16,8 +17,20 @@ from typing import Any
 from twisted.internet.epollreactor import EPollReactor
 from twisted.python import log
 
+_ends: list[Callable[[], None]] | None = None
+"""What waits for the end of this turn of the loop; None outside of one."""
+
+
+def at_turn_end(call: Callable[[], None]) -> None:
+    """Call it once all is dealt with that is ready now; at once where nothing tells when that is."""
+    if _ends is None:
+        call()
+    else:
+        _ends.append(call)
+
 
 def _poll(self: Any, timeout: float | None) -> None:
+    global _ends
     selectables = self._selectables
     try:
         ready = self._poller.poll(-1 if timeout is None else timeout, len(selectables))
@@ -25,6 +38,7 @@ def _poll(self: Any, timeout: float | None) -> None:
         if error.errno == errno.EINTR:
             return
         raise
+    ends = _ends = []
     for fd, event in ready:
         selectable = selectables.get(fd)
         if selectable is None:
@@ -39,6 +53,12 @@ def _poll(self: Any, timeout: float | None) -> None:
             log.err()
         if why:
             self._disconnectSelectable(selectable, why, True)
+    _ends = None
+    for call in ends:
+        try:
+            call()
+        except Exception:
+            log.err()
 
 
 def lean(reactor: Any) -> None:

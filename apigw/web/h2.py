@@ -29,6 +29,7 @@ from zope.interface import implementer
 from apigw.deadline import Deadline
 from apigw.errors import ClientDisconnected, ShuttingDown
 from apigw.http1.errors import BadMessage
+from apigw.loop import at_turn_end
 from apigw.messages import ClientAddress, Fields
 from apigw.policy.client_auth import ClientTls
 from apigw.policy.http2 import (
@@ -66,6 +67,9 @@ WORTH = 1024
 
 WRITE_SIZE = 65536
 """Bytes of answers that are written at once, where there are as many; then it is looked whether the client keeps up."""
+
+RECORD = 16384
+"""Bytes of a record of TLS at most (RFC 8446 section 5.1)."""
 
 DRAIN_ROUND = 1.0
 """Seconds after which that isn't waited for any more."""
@@ -109,6 +113,7 @@ class Http2Connection(Protocol):
         self._last = LAST_STREAM
         self.faults = 0
         self._taken = -1
+        self._out: list[bytes] = []
 
     # -- the connection ------------------------------------------------------------------------------------------------
 
@@ -382,7 +387,20 @@ class Http2Connection(Protocol):
             self._write(data)
 
     def _write(self, data: bytes) -> None:
-        if not self._gone:
+        """Little waits for what else there is at the end of the loop's turn: one write, and one record of TLS."""
+        out = self._out
+        out.append(data)
+        if len(data) >= RECORD:
+            self._leave()
+        elif len(out) == 1:
+            at_turn_end(self._leave)
+
+    def _leave(self) -> None:
+        """What was written goes to the transport."""
+        out = self._out
+        if out and not self._gone:
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
             self.transport.write(data)
 
     # -- from the transport, as its producer ---------------------------------------------------------------------------
@@ -473,6 +491,7 @@ class Http2Connection(Protocol):
         if code is not None:
             last = self._machine.highest_inbound_stream_id
             self._write(GoAwayFrame(0, last, code, reason.encode()).serialize())
+        self._leave()
         self._ending = self._refused = True
         for stream in list(self._streams.values()):
             stream.gone(ClientDisconnected())
@@ -484,6 +503,7 @@ class Http2Connection(Protocol):
 
     def _end(self) -> None:
         """Close once all is written; a client that doesn't read it is cut off in time."""
+        self._leave()
         self._ending = True
         self._await_taking()
         self.transport.unregisterProducer()
@@ -491,4 +511,5 @@ class Http2Connection(Protocol):
 
     def _drop(self) -> None:
         if not self._gone:
+            self._leave()
             self.transport.abortConnection()

@@ -18,6 +18,7 @@ from apigw.streams import Streams
 from apigw.web.h2 import DRAIN_ROUND, GOODBYE, Http2Connection
 from apigw.web.site import ChannelSettings
 from tests.kit import Memory, Pipe
+from tests.turns import in_one_turn
 from tests.wire.frames import LARGEST, PREFACE, Http2Wire, pseudo
 from tests.wire.sockets import Cut
 
@@ -594,3 +595,64 @@ def test_a_preface_byte_by_byte():
     assert pipe.closed == ""
     memory.clock.advance(1.1)
     assert pipe.closed == ""
+
+
+# -- what leaves together ----------------------------------------------------------------------------------------------
+
+
+def test_answers_of_one_turn_of_the_loop_leave_in_one_write():
+    talk = Talk()
+    first, one = talk.ask(b"/a")
+    one.take()
+    second, two = talk.ask(b"/b")
+    talk.read()
+    seen = []
+
+    def answered(service: Pipe) -> None:
+        service.feed(OK)
+        seen.append(talk.pipe.written)
+
+    in_one_turn(lambda: answered(one), lambda: answered(two))
+    assert seen == [b"", b""]
+    answers = talk.read().answers
+    assert (answers[first].body, answers[second].body) == (b"ok", b"ok")
+
+
+def test_much_of_an_answer_does_not_wait_for_the_end_of_the_turn():
+    talk = Talk()
+    _, service = talk.ask(b"/a")
+    talk.read()
+    seen = []
+
+    def answered() -> None:
+        service.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + bytes(50000))
+        seen.append(len(talk.pipe.written))
+
+    in_one_turn(answered)
+    assert seen[0] > 50000
+
+
+def test_what_was_answered_before_a_connection_is_dropped_has_left():
+    talk = Talk()
+    number, service = talk.ask(b"/a")
+
+    def answered() -> None:
+        service.feed(OK)
+        talk.memory.site.abort()
+
+    in_one_turn(answered)
+    assert talk.pipe.closed == "aborted"
+    assert talk.read().answers[number].body == b"ok"
+
+
+def test_a_connection_may_be_gone_at_the_end_of_the_turn():
+    talk = Talk()
+    _, service = talk.ask(b"/a")
+    talk.read()
+
+    def answered() -> None:
+        service.feed(OK)
+        talk.pipe.reset()
+
+    in_one_turn(answered)
+    assert talk.pipe.written == b""

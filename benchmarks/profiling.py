@@ -2,13 +2,14 @@
 
 import functools
 import marshal
+import math
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks import wrk
+from benchmarks import h2load, wrk
 from benchmarks.bench import Bench
 from benchmarks.burst import burst
 from benchmarks.contender import Contender
@@ -61,10 +62,11 @@ def _sampled(bench: Bench, contender: Contender, scenario: Scenario, seconds: fl
     burst(bench, server, scenario, 1)
     directory = bench.new_directory("profile")
     stacks = directory / "stacks"
-    argv = [program, "record", "--pid", str(server.pid), "--duration", str(seconds), "--rate", str(RATE)]
+    argv = [program, "record", "--pid", str(server.pid), "--duration", str(math.ceil(seconds)), "--rate", str(RATE)]
     argv += ["--format", "raw", "--function", "--subprocesses", "--output", str(stacks)]
-    load = wrk.command(bench.new_directory("wrk"), server, scenario, seconds + SLACK)
-    loading = bench.children.spawn(load, log=directory / "wrk.log")
+    tool = h2load if scenario.http2 else wrk
+    load = tool.command(bench.new_directory("load"), server, scenario, seconds + SLACK)
+    loading = bench.children.spawn(load, log=directory / "load.log")
     sampling = bench.children.spawn(argv, log=directory / "output.log")
     bench.children.wait(sampling, seconds + SLACK)
     bench.children.end(loading)

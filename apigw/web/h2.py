@@ -103,6 +103,8 @@ class Http2Connection(Protocol):
         self._streams: dict[int, Http2Stream] = {}
         self._waiting: dict[int, Http2Stream] = {}
         self._known: tuple[object, dict[object, Any]] = (None, {})
+        self._fields: Fields | None = None
+        self._head: Head
         self._since = site.seconds()
         self._busy = False
         self._gone = False
@@ -273,7 +275,7 @@ class Http2Connection(Protocol):
         self.site.http2.requests += 1
         stream = self._streams[number] = Http2Stream(self, number, event.stream_ended is not None)
         try:
-            head = read_head(event.headers, self._settings.head_limits)
+            head = self._read_head(event.headers)
             if stream.ended and head.content_length:
                 raise BadMessage(400, "bad-content-length", "The body is not as long as Content-Length says.")
             if not stream.ended and head.method == b"TRACE":
@@ -282,6 +284,17 @@ class Http2Connection(Protocol):
             stream.refuse(bad)
         else:
             stream.begin(head, self._notes(head, stream.ended))
+
+    def _read_head(self, fields: Any) -> Head:
+        """
+        The decoder gives the same list for the same block, which isn't read again.
+
+        :raises BadMessage: it is no head of a request.
+        """
+        if fields is not self._fields:
+            self._head = read_head(fields, self._settings.head_limits)
+            self._fields = fields
+        return self._head
 
     def _notes(self, head: Head, ended: bool) -> dict[object, Any]:
         """The same for requests that have the same fields."""

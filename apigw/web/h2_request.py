@@ -28,6 +28,7 @@ _PSEUDO = frozenset((b":method", b":scheme", b":authority", b":path", b":protoco
 _SPECIAL = _CONNECTION | {b"te", b"host", b"content-length", b"expect", b"cookie"}
 _SCHEMES = (b"http", b"https")
 _visible = re.compile(rb"[!-~]+").fullmatch
+_is_name = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+").fullmatch
 _HEAD = b"%b %b HTTP/1.1\r\nHost: %b\r\n\r\n"
 
 
@@ -166,7 +167,7 @@ def read_trailers(received: Iterable[tuple[bytes, bytes]], limits: HeadLimits) -
 
 
 def _check_field(name: bytes, value: bytes) -> None:
-    if not is_token(name) or name != name.lower():
+    if not _is_name(name):
         raise BadMessage(400, "bad-field-name", "A field name is empty, not in lower case, or no token.")
     if not is_field_value(value):
         raise BadMessage(400, "control-character", "A field has a control character, or white space around it.")

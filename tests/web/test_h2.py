@@ -656,3 +656,18 @@ def test_a_connection_may_be_gone_at_the_end_of_the_turn():
 
     in_one_turn(answered)
     assert talk.pipe.written == b""
+
+
+# -- heads that come again ---------------------------------------------------------------------------------------------
+
+
+def test_each_request_is_the_one_that_was_asked_whatever_came_before():
+    talk = Talk()
+    asked = [b"/a", b"/a", b"/a", b"/b", b"/a", b"/a", b"/b", b"/b"]
+    for number, path in enumerate(asked):
+        stream, service = talk.ask(path, (b"x-user", b"%d" % (number // 3)))
+        request = service.take()
+        assert request.startswith(b"GET %b HTTP/1.1\r\n" % path)
+        assert b"\r\nx-user: %d\r\n" % (number // 3) in request
+        service.feed(OK)
+        assert talk.read().answers[stream].body == b"ok"

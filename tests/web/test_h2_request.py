@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from apigw.http1.errors import BadMessage
+from apigw.http1.fields import is_token
 from apigw.http1.head import HeadLimits
 from apigw.web.h2_request import read_head, read_trailers
 
@@ -35,6 +36,15 @@ def test_the_least():
 def test_fields_stay_in_order_and_crumbs_are_one_cookie():
     head = read_head(having((b"cookie", b"a=1"), (b"x", b""), (b"cookie", b"b=2"), (b"te", b"Trailers")), LIMITS)
     assert head.fields == [(b"cookie", b"a=1; b=2"), (b"x", b""), (b"te", b"Trailers")]
+
+
+def test_names_are_tokens_in_lower_case():
+    for byte in range(256):
+        name = b"a" + bytes([byte])
+        if is_token(name) and name == name.lower():
+            assert read_head(having((name, b"")), LIMITS).fields == [(name, b"")]
+        else:
+            assert refused(having((name, b""))) == (400, "bad-field-name")
 
 
 def test_host_stands_in_for_the_authority():

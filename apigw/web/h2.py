@@ -115,7 +115,7 @@ class Http2Connection(Protocol):
         self._last = LAST_STREAM
         self.faults = 0
         self._taken = -1
-        self._out: list[bytes] = []
+        self._out = bytearray()
 
     # -- the connection ------------------------------------------------------------------------------------------------
 
@@ -401,18 +401,24 @@ class Http2Connection(Protocol):
 
     def _write(self, data: bytes) -> None:
         """Little waits for what else there is at the end of the loop's turn: one write, and one record of TLS."""
+        if self._gone:
+            return
         out = self._out
-        out.append(data)
-        if len(data) >= RECORD:
+        first = not out
+        if first and len(data) >= RECORD:
+            self.transport.write(data)
+            return
+        out += data
+        if len(out) >= RECORD:
             self._leave()
-        elif len(out) == 1:
+        elif first:
             at_turn_end(self._leave)
 
     def _leave(self) -> None:
         """What was written goes to the transport."""
         out = self._out
         if out and not self._gone:
-            data = out[0] if len(out) == 1 else b"".join(out)
+            data = bytes(out)
             out.clear()
             self.transport.write(data)
 

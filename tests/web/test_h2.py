@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from functools import partial
 from typing import Any
 
 import pytest
@@ -630,6 +631,26 @@ def test_much_of_an_answer_does_not_wait_for_the_end_of_the_turn():
 
     in_one_turn(answered)
     assert seen[0] > 50000
+
+
+def test_what_waits_for_the_end_of_the_turn_is_less_than_a_record():
+    talk = Talk()
+    services = []
+    for number in range(6):
+        services.append(talk.ask(b"/%d" % number)[1])
+        services[-1].take()
+    talk.read()
+    left = []
+
+    def answered(service: Pipe) -> None:
+        service.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + bytes(5000))
+        left.append(len(talk.pipe.written))
+
+    in_one_turn(*[partial(answered, service) for service in services])
+    assert left[2] == 0
+    assert left[3] > 4 * 5000
+    assert left[5] == left[3]
+    assert [len(answer.body) for answer in talk.read().answers.values()] == [5000] * 6
 
 
 def test_what_was_answered_before_a_connection_is_dropped_has_left():

@@ -1,5 +1,5 @@
 """
-Twisted's epoll loop, shorter for what happens most: something to read.
+Twisted's epoll loop, shorter for what happens most, something to read; and timers that don't care for the time of day.
 
 The stock ``doPoll`` enters a log context for each event, and asks each descriptor whether it is still open. That costs
 3 us, twice a request. Nothing here logs through that context, and a closed descriptor isn't polled.
@@ -11,6 +11,7 @@ import errno
 import sys
 from collections.abc import Callable
 from select import EPOLLIN
+from time import monotonic
 from types import MethodType
 from typing import Any
 
@@ -65,3 +66,19 @@ def lean(reactor: Any) -> None:
     """Let ``reactor`` run the shorter loop, if it is the stock epoll reactor; any other is left as it is."""
     if type(reactor) is EPollReactor:
         vars(reactor)["doIteration"] = MethodType(_poll, reactor)
+
+
+def steady(reactor: Any) -> None:
+    """
+    Let timers of ``reactor`` go by monotonic time, from before it runs.
+
+    Twisted's own go by the time of day: where that is set back by an hour nothing that waits ends for an hour, and
+    where it is set forward all of it ends at once.
+    """
+    if reactor.running or reactor.seconds is monotonic:
+        return
+    shift = monotonic() - reactor.seconds()
+    for call in (*reactor._pendingTimedCalls, *reactor._newTimedCalls):
+        call.time += shift
+        call.seconds = monotonic
+    vars(reactor)["seconds"] = monotonic

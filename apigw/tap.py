@@ -96,8 +96,10 @@ def makeService(options: Options) -> IService:
     """The tree of services for ``options.loaded``."""
     from twisted.internet import reactor
 
+    from apigw.loop import steady
     from apigw.reload import CannotStart
 
+    steady(reactor)
     try:
         service = _service(options, reactor)
     except CannotStart as error:

@@ -33,6 +33,20 @@ def test_two_faults_cost_no_request(tmp_path: Path) -> None:
     assert killed[2] == none[2] == "0"
 
 
+@pytest.mark.timeout(60)
+def test_the_time_of_day_may_jump() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks.faults", "--seconds", "1", "clock-jumps"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "-3600 s: what waited was ended after" in ran.stdout
+
+
 def test_a_row_with_a_problem_says_so() -> None:
     row = Row(
         "none", "nothing", 9, 1, 0, 0.5, (1, 2), (1 << 20, 2 << 20), 0.1, ("lost: cut x 1",), ("1 requests lost",)

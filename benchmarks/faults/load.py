@@ -45,13 +45,14 @@ class Asked:
 
 
 class Load:
-    """Requests for ``paths`` in turn to a ``port`` of loopback, ``rate`` a second."""
+    """Requests for ``paths`` in turn to a ``port`` of loopback, ``rate`` a second; ``bearer``: a path and its token."""
 
-    def __init__(self, port: int, paths: list[str], rate: float, new: bool, tls: bool) -> None:
+    def __init__(self, port: int, paths: list[str], rate: float, new: bool, tls: bool, bearer: list[str]) -> None:
         self._port = port
         self._paths = paths
         self._rate = rate
         self._new = new
+        self._closed, self._token = bearer
         self._tls = ssl._create_unverified_context() if tls else None
         self._free = asyncio.Semaphore(KEPT) if not new else contextlib.nullcontext()
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
@@ -104,7 +105,8 @@ class Load:
         reader, writer = connection
         kept = False
         try:
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: gw\r\n\r\n".encode())
+            token = f"Authorization: Bearer {self._token}\r\n" if path == self._closed else ""
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: gw\r\n{token}\r\n".encode())
             head = await reader.readuntil(b"\r\n\r\n")
             status = int(head.split(b" ", 2)[1])
             lines = [line.partition(b":") for line in head.lower().split(b"\r\n")]
@@ -131,10 +133,11 @@ async def main() -> None:
     parser.add_argument("--rate", type=float, default=100.0)
     parser.add_argument("--kept", action="store_true", help="make no new connections, but wait for an old one")
     parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--bearer", nargs=2, default=["", ""], help="a path, and the token of all requests for it")
     options = parser.parse_args()
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
-    load = Load(options.port, options.paths, options.rate, not options.kept, options.tls)
+    load = Load(options.port, options.paths, options.rate, not options.kept, options.tls, options.bearer)
     await load.run(ended)
     options.file.write_text(json.dumps([asdict(one) for one in load.asked]))
 

@@ -108,17 +108,35 @@ def until(holds: Callable[[], object], seconds: float, what: str) -> float:
     return time.monotonic() - begun
 
 
-def get(port: int, path: str, timeout: float = 10.0, method: str = "GET", host: str = "gw") -> tuple[int, bytes]:
+def get(
+    port: int, path: str, timeout: float = 10.0, method: str = "GET", host: str = "gw", bearer: str = ""
+) -> tuple[int, bytes]:
     """One request on a connection of its own. :return: status, and body; ``CUT`` and nothing if there is no answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        connection.request(method, path, headers={"Host": host})
+        connection.request(method, path, headers={"Host": host} | _bearer(bearer))
         answer = connection.getresponse()
         return answer.status, answer.read()
     except (OSError, http.client.HTTPException):
         return CUT, b""
     finally:
         connection.close()
+
+
+def fields(port: int, path: str) -> dict[str, str]:
+    """Those of an answer, by their names in lower case; none if there is no answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10.0)
+    try:
+        connection.request("GET", path, headers={"Host": "gw"})
+        return {name.lower(): value for name, value in connection.getresponse().getheaders()}
+    except (OSError, http.client.HTTPException):
+        return {}
+    finally:
+        connection.close()
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def files(pids: Sequence[int]) -> int:
@@ -260,11 +278,18 @@ class Scene:
 
     @contextlib.contextmanager
     def watched(
-        self, gateway: Gateway, *more: str, port: int = 0, kept: bool = False, tls: bool = False, rate: float = 100.0
+        self,
+        gateway: Gateway,
+        *more: str,
+        port: int = 0,
+        kept: bool = False,
+        tls: bool = False,
+        rate: float = 100.0,
+        bearer: tuple[str, str] = ("", ""),
     ) -> Iterator[Watch]:
         """Steady load on the healthy route, and as much on each of ``more``, before, during and after the fault."""
         found = self.directory / "load.json"
-        options = [*(["--kept"] if kept else []), *(["--tls"] if tls else []), "--rate", str(rate)]
+        options = [*(["--kept"] if kept else []), *(["--tls"] if tls else []), "--rate", str(rate), "--bearer", *bearer]
         paths = [HEALTHY, *more]
         watch = Watch(gateway)
         pid = self.children.spawn(

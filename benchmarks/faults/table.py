@@ -7,7 +7,7 @@ from time import sleep
 
 from attrs import frozen
 
-from benchmarks.faults import floods, many, processes, services, stores
+from benchmarks.faults import clock, floods, many, processes, services, stores
 from benchmarks.faults.scene import Scene, Watch
 
 
@@ -44,6 +44,7 @@ FAULTS = {
     "certificate-broken": Fault("reloads while the certificate is cut in half", processes.certificate_broken),
     "disk-full": Fault("the access log is written to /dev/full", processes.disk_full),
     "descriptors": Fault("clients come until none of 256 descriptors is left", processes.descriptors_run_out),
+    "clock-jumps": Fault("the time of day is an hour ahead, then an hour behind, then right", clock.jumps),
     "flood-garbage": Fault("clients send 64 KiB of garbage, over and over", floods.garbage),
     "flood-slow-head": Fault("100 clients send a head by the byte", floods.slow_head),
     "flood-slow-body": Fault("100 clients announce a body and send nothing", floods.slow_body),

@@ -55,7 +55,7 @@ ONLY = {
     "demo": set(),
     "config": {"policy", "errors"},
     "identity": set(),
-    "tap": {"__init__", "config", "notify", "reload", "service", "sockets", "starting", "upgrade", "workers"},
+    "tap": {"__init__", "config", "loop", "notify", "reload", "service", "sockets", "starting", "upgrade", "workers"},
     "cli": {"config"},
     "__main__": {"cli"},
 }

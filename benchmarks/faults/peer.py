@@ -1,4 +1,4 @@
-"""A service as a process, which fails in the way it was told last: ``python -m benchmarks.faults.peer PORT``."""
+"""A service as a process, which fails in the way it was told last: ``python -m benchmarks.faults.peer ADDRESS PORT``."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ class Service:
         writer.close()
 
 
-async def main(port: int) -> None:
-    server = await asyncio.start_server(Service().serve, "127.0.0.1", port, backlog=1024)
+async def main(address: str, port: int) -> None:
+    server = await asyncio.start_server(Service().serve, address, port, backlog=1024)
     async with server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

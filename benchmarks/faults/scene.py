@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from benchmarks import procfs
 from benchmarks.children import Children
@@ -109,10 +109,16 @@ def until(holds: Callable[[], object], seconds: float, what: str) -> float:
 
 
 def get(
-    port: int, path: str, timeout: float = 10.0, method: str = "GET", host: str = "gw", bearer: str = ""
+    port: int,
+    path: str,
+    timeout: float = 10.0,
+    method: str = "GET",
+    host: str = "gw",
+    bearer: str = "",
+    address: str = "127.0.0.1",
 ) -> tuple[int, bytes]:
     """One request on a connection of its own. :return: status, and body; ``CUT`` and nothing if there is no answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    connection = http.client.HTTPConnection(address, port, timeout=timeout)
     try:
         connection.request(method, path, headers={"Host": host} | _bearer(bearer))
         answer = connection.getresponse()
@@ -150,24 +156,28 @@ def files(pids: Sequence[int]) -> int:
 
 @define
 class Peer:
-    """A service as a process, at a port that stays the same."""
+    """A service as a process, at an address and port that stay the same."""
 
     children: Children
     directory: Path
-    port: int = field(factory=free_port)
+    address: str
+    port: int
     pid: int = 0
 
     def start(self) -> None:
         self.pid = self.children.spawn(
-            [sys.executable, "-m", "benchmarks.faults.peer", str(self.port)],
-            log=self.directory / f"peer-{self.port}.log",
+            [sys.executable, "-m", "benchmarks.faults.peer", self.address, str(self.port)],
+            log=self.directory / f"peer-{self.address}-{self.port}.log",
             env={"PYTHONPATH": str(ROOT)},
         )
-        until(lambda: get(self.port, "/")[0] == 200, STARTS_WITHIN, "a service that answers")
+        until(self._answers, STARTS_WITHIN, "a service that answers")
+
+    def _answers(self) -> bool:
+        return get(self.port, "/", address=self.address)[0] == 200
 
     def become(self, mode: str) -> None:
         """Fail in this way, or be ``ok`` again."""
-        if get(self.port, MODE + mode)[0] != 200:
+        if get(self.port, MODE + mode, address=self.address)[0] != 200:
             raise SceneError("a service doesn't do as it is told")
 
     def signal(self, number: signal.Signals) -> None:
@@ -235,9 +245,9 @@ class Scene:
         self.long = long
         self._healthy: Peer | None = None
 
-    def peer(self) -> Peer:
+    def peer(self, address: str = "127.0.0.1", port: int = 0) -> Peer:
         """One more service, which is well."""
-        peer = Peer(self.children, self.directory)
+        peer = Peer(self.children, self.directory, address, port or free_port())
         peer.start()
         return peer
 

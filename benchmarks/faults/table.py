@@ -7,7 +7,7 @@ from time import sleep
 
 from attrs import frozen
 
-from benchmarks.faults import clock, floods, many, processes, services, stores
+from benchmarks.faults import clock, floods, many, naming, processes, services, stores
 from benchmarks.faults.scene import Scene, Watch
 
 
@@ -39,6 +39,7 @@ FAULTS = {
     "service-endless-body": Fault("a service sends bodies without end to 20 clients", services.endless_body),
     "redis-killed": Fault("the Redis server of the limits gets SIGKILL, and is started again", stores.killed),
     "redis-hung": Fault("the Redis server of the limits gets SIGSTOP, then SIGCONT", stores.hung),
+    "dns-fails": Fault("the name server answers SERVFAIL, then nothing, then another address", naming.fails),
     "worker-killed": Fault("one of two workers gets SIGKILL", processes.worker_killed),
     "supervisor-killed": Fault("the supervisor of two workers gets SIGKILL", processes.supervisor_killed),
     "certificate-broken": Fault("reloads while the certificate is cut in half", processes.certificate_broken),

@@ -28,9 +28,10 @@ class Quota:
 
     :ivar interval: seconds in which one request's worth comes back.
     :ivar window: seconds in which all of ``burst`` comes back.
+    :ivar reach: the same and a little more, which is refused only beyond that: sums of floats aren't exact.
     """
 
-    __slots__ = ("burst", "interval", "name", "window")
+    __slots__ = ("burst", "interval", "name", "reach", "window")
 
     def __init__(self, name: str, count: int, period: float, burst: int) -> None:
         if count < 1 or burst < 1 or not 0 < period < inf:
@@ -38,7 +39,11 @@ class Quota:
         self.name = name
         self.burst: float = burst
         self.interval = period / count
-        self.window = self.interval * burst
+        self._widen()
+
+    def _widen(self) -> None:
+        self.window = self.interval * self.burst
+        self.reach = self.window + min(CLOSE, self.interval / 2.0)
 
     def share(self, instances: int, cost: float) -> Quota:
         """
@@ -47,21 +52,18 @@ class Quota:
         """
         part = Quota(self.name, 1, self.interval * instances, 1)
         part.burst = max(self.burst / instances, cost)
-        part.window = part.interval * part.burst
+        part._widen()
         return part
 
 
-class Standing(NamedTuple):
-    """
-    What is left of a quota.
+Standing = tuple[Quota, float]
+"""A quota, and the seconds until it is whole again."""
 
-    :ivar remaining: requests of cost 1 that may come now.
-    :ivar reset: seconds until the quota is whole again.
-    """
 
-    quota: Quota
-    remaining: int
-    reset: float
+def remaining(standing: Standing) -> int:
+    """Requests of cost 1 that may come now."""
+    quota, reset = standing
+    return max(int((quota.reach - reset) / quota.interval), 0)
 
 
 class Verdict(NamedTuple):
@@ -73,10 +75,22 @@ class Verdict(NamedTuple):
 
     wait: float
     quota: Quota | None
-    standings: tuple[Standing, ...]
+    standings: Sequence[Standing]
 
 
 _new = tuple.__new__
+
+
+def judged(standings: Sequence[Standing], cost: float) -> Verdict:
+    """What is to be said of a request that finds its quotas like this, and spends nothing."""
+    wait = 0.0
+    tightest = None
+    for quota, reset in standings:
+        after = reset + cost * quota.interval
+        if after > quota.reach and (tightest is None or after - quota.window > wait):
+            wait, tightest = after - quota.window, quota
+    return Verdict(wait, tightest, standings)
+
 
 Spend = tuple[Quota, str]
 """A quota, and the key that spends from it; keys of one store must tell quotas apart where these aren't shared."""
@@ -107,51 +121,43 @@ class LocalQuotas:
         :raises ValueError: ``cost`` exceeds a burst, so no wait would ever do.
         """
         whole_at = self._whole_at
-        after: list[float] = []
-        standings = []
+        standings: list[Standing] = []
         for quota, key in spends:
             due = whole_at.get(key, now)
-            reset = (due - now if due > now else 0.0) + cost * quota.interval
-            left = quota.window - reset
-            if left < -CLOSE:
+            reset = cost * quota.interval
+            if due > now:
+                reset += due - now
+            if reset > quota.reach:
                 return self._refuse(now, spends, cost)
-            after.append(now + reset)
-            standings.append(_new(Standing, (quota, int((left + CLOSE) / quota.interval), reset)))
-        for (_, key), due in zip(spends, after):  # noqa: B905 (made of the same; strict takes a tenth of the time)
-            whole_at[key] = due
+            standings.append((quota, reset))
+        for (_, key), (_, reset) in zip(spends, standings):  # noqa: B905 (made of the same; strict takes ten times as long)
+            whole_at[key] = now + reset
             whole_at.move_to_end(key)
         while len(whole_at) > self._capacity:
             whole_at.popitem(last=False)
-        return _new(Verdict, (0.0, None, tuple(standings)))
+        return _new(Verdict, (0.0, None, standings))
 
     def _refuse(self, now: float, spends: Sequence[Spend], cost: float) -> Verdict:
         """:raises ValueError: no wait would ever do."""
-        wait = 0.0
-        tightest = None
-        for quota, key in spends:
-            late = max(self._whole_at.get(key, now) - now, 0.0) + cost * quota.interval - quota.window
-            if late > CLOSE:
-                if cost > quota.burst:
-                    raise ValueError(f"a cost of {cost} is more than a burst of {quota.burst}")
-                if late > wait:
-                    wait, tightest = late, quota
-        return Verdict(wait, tightest, self._standings(now, spends))
+        for quota, _ in spends:
+            if cost > quota.burst:
+                raise ValueError(f"a cost of {cost} is more than a burst of {quota.burst}")
+        standings = self._standings(now, spends)
+        for (_, key), (_, reset) in zip(spends, standings):  # noqa: B905 (likewise)
+            if reset:
+                self._whole_at.move_to_end(key)  # who is refused stays known, however many others come
+        return judged(standings, cost)
 
     def over(self, now: float, spend: Spend, cost: float = 1.0) -> bool:
         """Whether :meth:`take` would refuse it."""
         quota, key = spend
-        due = self._whole_at.get(key, 0.0) - now
-        return (due if due > 0.0 else 0.0) + cost * quota.interval - quota.window > CLOSE
+        due = self._whole_at.get(key, now)
+        reset = cost * quota.interval
+        return (reset + (due - now) if due > now else reset) > quota.reach
 
     def peek(self, now: float, spends: Sequence[Spend], cost: float = 1.0) -> Verdict:
         """What :meth:`take` would say; nothing is spent."""
-        wait = 0.0
-        tightest = None
-        for quota, key in spends:
-            late = max(self._whole_at.get(key, now) - now, 0.0) + cost * quota.interval - quota.window
-            if late > CLOSE and late > wait:
-                wait, tightest = late, quota
-        return Verdict(wait, tightest, () if tightest is None else self._standings(now, spends))
+        return judged(self._standings(now, spends), cost)
 
     def whole_at(self, now: float, quota: Quota, key: str) -> float:
         """When ``key`` has its whole quota again; ``now`` if it has it."""
@@ -165,13 +171,6 @@ class LocalQuotas:
         while len(self._whole_at) > self._capacity:
             self._whole_at.popitem(last=False)
 
-    def _standings(self, now: float, spends: Sequence[Spend]) -> tuple[Standing, ...]:
-        """As it is; nothing is spent. Whoever is refused stays known, however many others come."""
-        standings = []
-        for quota, key in spends:
-            reset = max(self._whole_at.get(key, now) - now, 0.0)
-            if reset:
-                self._whole_at.move_to_end(key)
-            remaining = max(int((quota.window - reset + CLOSE) / quota.interval), 0)
-            standings.append(Standing(quota, remaining, reset))
-        return tuple(standings)
+    def _standings(self, now: float, spends: Sequence[Spend]) -> list[Standing]:
+        """As it is; nothing is spent."""
+        return [(quota, max(self._whole_at.get(key, now) - now, 0.0)) for quota, key in spends]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from math import ceil
 
-from apigw.policy.gcra import Quota, Standing
+from apigw.policy.gcra import Quota, Standing, remaining
 
 _UP = 1.0 - 1e-6
 """Makes of ``int`` what rounds up."""
@@ -30,9 +30,12 @@ def policy_item(quota: Quota) -> bytes:
 def draft(standings: Sequence[Standing]) -> bytes:
     """Both fields, as lines."""
     numbers: list[int] = []
-    for _, remaining, reset in standings:
-        numbers += remaining, int(reset + _UP)
-    return _template(tuple([quota for quota, _, _ in standings])) % tuple(numbers)
+    quotas: list[Quota] = []
+    for quota, reset in standings:
+        quotas.append(quota)
+        left = int((quota.reach - reset) / quota.interval)  # as remaining(), which would be a call for each
+        numbers += left if left > 0 else 0, int(reset + _UP)
+    return _template(tuple(quotas)) % tuple(numbers)
 
 
 @lru_cache(1024)
@@ -49,13 +52,15 @@ def legacy(standings: Sequence[Standing], epoch: float) -> bytes:
 
     :param epoch: seconds since 1970.
     """
-    quota, remaining, reset = min(standings, key=_share)
+    tightest = min(standings, key=_share)
+    quota, reset = tightest
     return b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n" % (
         quota.burst,
-        remaining,
+        remaining(tightest),
         ceil(epoch + reset),
     )
 
 
 def _share(standing: Standing) -> tuple[float, float]:
-    return standing.remaining / standing.quota.burst, -standing.reset
+    quota, reset = standing
+    return remaining(standing) / quota.burst, -reset

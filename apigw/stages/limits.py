@@ -12,7 +12,7 @@ from attrs import frozen
 from apigw.errors import RateLimited
 from apigw.messages import Exchange, Response, field_values
 from apigw.pipeline import Explained, Stage
-from apigw.policy.gcra import Quota, Spend, Standing, Verdict
+from apigw.policy.gcra import Quota, Spend, Standing, Verdict, remaining
 from apigw.policy.ip_lists import Networks, client_key, parse
 from apigw.policy.limit_fields import legacy, whole_seconds
 from apigw.task import Task
@@ -100,14 +100,19 @@ Spender = Callable[[Exchange], Spend | None]
 """What an exchange spends from a quota, None for nothing."""
 
 
-def by_address(quota: Quota, scope: str, exempt: Networks) -> Spender:
-    """An IPv6 client is its /64."""
+def spend_by_address(quota: Quota, scope: str, exempt: Networks) -> Callable[[str], Spend | None]:
+    """What an address spends; an IPv6 client is its /64."""
 
     def spend(address: str) -> Spend | None:
         found = parse(address)
         return None if found is not None and found in exempt else (quota, f"ip {scope} {client_key(address)}")
 
-    known = lru_cache(ADDRESSES)(spend)
+    return lru_cache(ADDRESSES)(spend)
+
+
+def by_address(quota: Quota, scope: str, exempt: Networks) -> Spender:
+    """By that of the client."""
+    known = spend_by_address(quota, scope, exempt)
     return lambda exchange: known(exchange.client_ip)
 
 
@@ -233,33 +238,21 @@ class Counting(Stage):
         left = [self._store.peek(now, (spend,), _ALL).standings[0] for spend in spends]
         facts: dict[str, object] = {"cost": self._cost, "enforced": self._enforce}
         for standing in left:
-            quota = standing.quota
+            quota, reset = standing
             facts[quota.name] = {
-                "remaining": standing.remaining,
+                "remaining": remaining(standing),
                 "burst": int(quota.burst),
                 "per_second": round(1.0 / quota.interval, 6),
-                "whole_in": round(standing.reset, 3),
+                "whole_in": round(reset, 3),
             }
         error = self.refusal(self._store.peek(now, spends, self._cost)) if spends else None
         if error is not None and not self._enforce:
             return Explained(facts, reports=error.code)
         return Explained(facts, error)
 
-    def _spend(self, exchange: Exchange, spends: Sequence[Spend]) -> Awaitable[None] | None:
-        verdict = self._store.take(self._seconds(), spends, self._cost)
-        if isinstance(verdict, Verdict):
-            self._judge(exchange, verdict)
-            return None
-        return self._later(exchange, verdict)
-
-    async def _later(self, exchange: Exchange, verdict: Awaitable[Verdict]) -> None:
-        self._judge(exchange, await verdict)
-
     def _judge(self, exchange: Exchange, verdict: Verdict) -> None:
+        """There is too little left."""
         exchange.standings = verdict.standings
-        quota = verdict.quota
-        if quota is None:
-            return
         if not self._enforce:
             exchange.would_refuse = RateLimited.code
             return
@@ -279,23 +272,25 @@ class AddressFirst(Counting):
     def __init__(self, store: QuotaStore, seconds: Callable[[], float], allowance: Allowance, exempt: Exempt) -> None:
         super().__init__(store, seconds, allowance)
         assert allowance.ip is not None
-        self._spender = by_address(allowance.ip, allowance.ip_scope, exempt.addresses)
+        self._spend_of = spend_by_address(allowance.ip, allowance.ip_scope, exempt.addresses)
 
     def spends(self, exchange: Exchange) -> list[Spend]:
-        spend = self._spender(exchange)
+        spend = self._spend_of(exchange.client_ip)
         return [] if spend is None else [spend]
 
     def explain(self, exchange: Exchange) -> Explained:
         explained = super().explain(exchange)
-        exchange.uncounted = self._spender(exchange)
+        exchange.uncounted = self._spend_of(exchange.client_ip)
         return explained
 
     def request(self, exchange: Exchange) -> None:
-        spend = self._spender(exchange)
+        spend = self._spend_of(exchange.client_ip)
         if spend is not None:
             now = self._seconds()
             if self._store.over(now, spend, self._cost):
-                self._judge(exchange, self._store.peek(now, (spend,), self._cost))
+                verdict = self._store.peek(now, (spend,), self._cost)
+                if verdict.quota is not None:
+                    self._judge(exchange, verdict)
             exchange.uncounted = spend
 
     def response(self, exchange: Exchange, response: Response) -> None:
@@ -353,7 +348,23 @@ class Limits(Counting):
     def request(self, exchange: Exchange) -> Awaitable[None] | None:
         spends = self.spends(exchange)
         exchange.uncounted = None
-        return self._spend(exchange, spends) if spends else None
+        if not spends:
+            return None
+        verdict = self._store.take(self._seconds(), spends, self._cost)
+        if type(verdict) is not Verdict:
+            return self._later(exchange, verdict)
+        if verdict.quota is None:
+            exchange.standings = verdict.standings
+        else:
+            self._judge(exchange, verdict)
+        return None
+
+    async def _later(self, exchange: Exchange, later: Awaitable[Verdict]) -> None:
+        verdict = await later
+        if verdict.quota is None:
+            exchange.standings = verdict.standings
+        else:
+            self._judge(exchange, verdict)
 
     def spends(self, exchange: Exchange) -> list[Spend]:
         spends: list[Spend] = []

@@ -114,12 +114,12 @@ class RedisQuotas:
             return self._alone(self._seconds(), spends, cost)
         wait = -inf
         tightest = None
-        standings = []
+        standings: list[Standing] = []
         for (quota, key), micros in zip(spends, resets, strict=True):
             reset = micros / _MICROS
             local.note(key, now + reset)
-            standings.append(Standing(quota, max(int((quota.window - reset + 1e-6) / quota.interval), 0), reset))
+            standings.append((quota, reset))
             late = reset + cost * quota.interval - quota.window
             if refused and late > wait:
                 wait, tightest = late, quota
-        return Verdict(max(wait, 0.0), tightest, tuple(standings))
+        return Verdict(max(wait, 0.0), tightest, standings)

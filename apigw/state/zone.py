@@ -9,7 +9,7 @@ from math import ceil
 from os import urandom
 from sys import byteorder
 
-from apigw.policy.gcra import CLOSE, Quota, Spend, Standing, Verdict
+from apigw.policy.gcra import Quota, Spend, Standing, Verdict, judged
 from apigw.state.segment import Segment
 
 WAYS = 16
@@ -109,46 +109,40 @@ class Zone:
         if cell >= 0:
             reset = self._reset(now, window, cell)
         after = reset + cost * quota.interval
-        wait = after - window
-        if wait > CLOSE:
+        if after > quota.reach:
             _check(quota, cost)
-            return Verdict(wait, quota, (_standing(quota, reset),))
+            return Verdict(after - window, quota, ((quota, reset),))
         if cell >= 0 and not cell & 7:
             self._moments[(cell >> 3) + WAYS] = now + after
         else:
             self._add(bucket, digest, now + after)
-        left = (quota, int((window - after + CLOSE) / quota.interval), after)
-        return Verdict(0.0, None, (_new(Standing, left),))
+        return _new(Verdict, (0.0, None, ((quota, after),)))
 
     def _take_all(
         self, now: float, spends: Sequence[Spend], places: Sequence[tuple[int, bytes]], cost: float
     ) -> Verdict:
-        resets = []
+        found: list[Standing] = []
         cells = []
-        wait = 0.0
-        tightest = None
+        standings: list[Standing] = []
+        enough = True
         for (quota, _), (bucket, digest) in zip(spends, places):  # noqa: B905 (made of the same)
             cell = self._memory.find(digest, bucket, bucket + _HASHES)
             cells.append(cell)
             reset = self._reset(now, quota.window, cell) if cell >= 0 else 0.0
-            resets.append(reset)
-            late = reset + cost * quota.interval - quota.window
-            if late > CLOSE:
-                _check(quota, cost)
-                if late > wait:
-                    wait, tightest = late, quota
-        if tightest is not None:
-            return Verdict(wait, tightest, tuple(map(_standing, (quota for quota, _ in spends), resets)))
-        standings = []
-        for (quota, _), (bucket, digest), cell, reset in zip(spends, places, cells, resets):  # noqa: B905 (likewise)
+            found.append((quota, reset))
             after = reset + cost * quota.interval
+            standings.append((quota, after))
+            if after > quota.reach:
+                _check(quota, cost)
+                enough = False
+        if not enough:
+            return judged(found, cost)
+        for (_, after), (bucket, digest), cell in zip(standings, places, cells):  # noqa: B905 (likewise)
             if cell >= 0 and not cell & 7 and self._memory[cell : cell + 8] == digest:
                 self._moments[(cell >> 3) + WAYS] = now + after
             else:
                 self._add(bucket, digest, now + after)  # which may have given up the cell of the one before
-            left = (quota, int((quota.window - after + CLOSE) / quota.interval), after)
-            standings.append(_new(Standing, left))
-        return Verdict(wait, tightest, tuple(standings))
+        return _new(Verdict, (0.0, None, standings))
 
     def over(self, now: float, spend: Spend, cost: float = 1.0) -> bool:
         """Whether :meth:`take` would refuse it; nobody is waited for."""
@@ -156,20 +150,16 @@ class Zone:
         bucket, digest = self._find(key)
         cell = self._memory.find(digest, bucket, bucket + _HASHES)
         reset = self._reset(now, quota.window, cell) if cell >= 0 else 0.0
-        return reset + cost * quota.interval - quota.window > CLOSE
+        return reset + cost * quota.interval > quota.reach
 
     def peek(self, now: float, spends: Sequence[Spend], cost: float = 1.0) -> Verdict:
         """What :meth:`take` would say; nothing is spent, nobody is waited for."""
-        wait = 0.0
-        tightest = None
         standings = []
         for quota, key in spends:
-            reset = self.whole_at(now, quota, key) - now
-            standings.append(_standing(quota, reset))
-            late = reset + cost * quota.interval - quota.window
-            if late > CLOSE and late > wait:
-                wait, tightest = late, quota
-        return Verdict(wait, tightest, tuple(standings))
+            bucket, digest = self._find(key)
+            cell = self._memory.find(digest, bucket, bucket + _HASHES)
+            standings.append((quota, self._reset(now, quota.window, cell) if cell >= 0 else 0.0))
+        return judged(standings, cost)
 
     def whole_at(self, now: float, quota: Quota, key: str) -> float:
         """When ``key`` has its whole quota again; ``now`` if it has it."""
@@ -236,6 +226,3 @@ def _check(quota: Quota, cost: float) -> None:
     if cost > quota.burst:
         raise ValueError(f"a cost of {cost} is more than a burst of {quota.burst}")
 
-
-def _standing(quota: Quota, reset: float) -> Standing:
-    return Standing(quota, max(int((quota.window - reset + CLOSE) / quota.interval), 0), reset)

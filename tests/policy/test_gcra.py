@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apigw.policy.gcra import LocalQuotas, Quota
+from apigw.policy.gcra import LocalQuotas, Quota, remaining
 
 MINUTE = Quota("ip", 100, 60.0, 100)
 
@@ -32,29 +32,29 @@ def test_what_is_left_and_when_it_is_whole() -> None:
     quotas = LocalQuotas()
     verdict = quotas.take(0.0, ((MINUTE, "a"),))
     assert verdict.quota is None
-    assert verdict.standings[0].remaining == 99
-    assert verdict.standings[0].reset == pytest.approx(0.6)
+    assert remaining(verdict.standings[0]) == 99
+    assert verdict.standings[0][1] == pytest.approx(0.6)
     for _ in range(99):
         verdict = quotas.take(0.0, ((MINUTE, "a"),))
-    assert verdict.standings[0].remaining == 0
-    assert verdict.standings[0].reset == pytest.approx(60.0)
+    assert remaining(verdict.standings[0]) == 0
+    assert verdict.standings[0][1] == pytest.approx(60.0)
     verdict = quotas.take(0.0, ((MINUTE, "a"),))
     assert verdict.wait == pytest.approx(0.6)
     assert verdict.quota is MINUTE
-    assert verdict.standings[0].remaining == 0
-    assert verdict.standings[0].reset == pytest.approx(60.0)
+    assert remaining(verdict.standings[0]) == 0
+    assert verdict.standings[0][1] == pytest.approx(60.0)
 
 
 def test_a_refusal_by_one_spends_from_none_and_the_tightest_decides() -> None:
     quotas = LocalQuotas()
     wide, narrow, narrower = Quota("wide", 10, 1.0, 10), Quota("narrow", 1, 10.0, 1), Quota("narrower", 1, 60.0, 1)
     spends = ((wide, "w"), (narrow, "n"), (narrower, "r"))
-    assert [standing.remaining for standing in quotas.take(0.0, spends).standings] == [9, 0, 0]
+    assert [remaining(standing) for standing in quotas.take(0.0, spends).standings] == [9, 0, 0]
     for _ in range(20):
         verdict = quotas.take(0.0, spends)
         assert verdict.quota is narrower
         assert verdict.wait == pytest.approx(60.0)
-        assert [standing.remaining for standing in verdict.standings] == [9, 0, 0]
+        assert [remaining(standing) for standing in verdict.standings] == [9, 0, 0]
     assert admitted(quotas, wide, 0.0, 20, "w") == 9
 
 
@@ -67,10 +67,10 @@ def test_keys_have_quotas_of_their_own() -> None:
 def test_a_request_may_cost_more() -> None:
     quotas = LocalQuotas()
     spends = ((MINUTE, "a"),)
-    assert quotas.take(0.0, spends, 60.0).standings[0].remaining == 40
+    assert remaining(quotas.take(0.0, spends, 60.0).standings[0]) == 40
     refused = quotas.take(0.0, spends, 60.0)
     assert refused.wait == pytest.approx(12.0)
-    assert quotas.take(0.0, spends, 40.0).standings[0].remaining == 0
+    assert remaining(quotas.take(0.0, spends, 40.0).standings[0]) == 0
     with pytest.raises(ValueError, match="more than a burst of 100"):
         quotas.take(1e6, spends, 101.0)
 
@@ -122,8 +122,8 @@ def test_never_more_than_the_burst_and_what_came_back(count: int, period: float,
         verdict = quotas.take(now, ((quota, "a"),))
         if verdict.wait == 0.0:
             times.append(now)
-        assert 0 <= verdict.standings[0].remaining <= burst
-        assert 0.0 <= verdict.standings[0].reset <= quota.window + 1e-3
+        assert 0 <= remaining(verdict.standings[0]) <= burst
+        assert 0.0 <= verdict.standings[0][1] <= quota.window + 1e-3
     for first in range(len(times)):
         for last in range(first, len(times)):
             allowed = burst + (times[last] - times[first]) / quota.interval
@@ -138,3 +138,9 @@ def test_who_waits_as_told_gets_in_and_not_before(count: int, period: float, bur
     assert wait == pytest.approx(quota.interval)
     assert admitted(quotas, quota, 1000.0 + wait * 0.99, 1) == (0 if wait * 0.01 > 1e-5 else 1)
     assert admitted(quotas, quota, 1000.0 + wait, 1) == 1
+
+
+def test_no_more_is_left_than_there_ever_was() -> None:
+    quota = Quota("q", 100_000_000, 1.0, 100_000_000)
+    assert remaining((quota, 0.0)) == 100_000_000
+    assert remaining(LocalQuotas().take(5.0, ((quota, "a"),)).standings[0]) == 99_999_999

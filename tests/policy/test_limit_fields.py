@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apigw.policy.gcra import LocalQuotas, Quota, Standing
+from apigw.policy.gcra import LocalQuotas, Quota
 from apigw.policy.limit_fields import draft, legacy, whole_seconds
 
 IP = Quota("ip", 100, 60.0, 100)
@@ -21,13 +21,13 @@ def test_a_wait_is_rounded_up_and_never_none(wait: float, told: int) -> None:
 
 
 def test_the_draft_names_each_policy() -> None:
-    assert draft([Standing(IP, 99, 0.6), Standing(ROUTE, 0, 2.0)]) == (
+    assert draft([(IP, 0.6), (ROUTE, 2.0)]) == (
         b'RateLimit-Policy: "ip";q=100;w=60, "route";q=20;w=2\r\nRateLimit: "ip";r=99;t=1, "route";r=0;t=2\r\n'
     )
 
 
 def test_the_triple_is_that_of_the_tightest() -> None:
-    assert legacy([Standing(IP, 50, 30.0), Standing(ROUTE, 2, 1.8)], 1_700_000_000.0) == (
+    assert legacy([(IP, 30.0), (ROUTE, 1.8)], 1_700_000_000.0) == (
         b"X-RateLimit-Limit: 20\r\nX-RateLimit-Remaining: 2\r\nX-RateLimit-Reset: 1700000002\r\n"
     )
 

@@ -22,6 +22,7 @@ class Deadline:
     :param expired: called with no argument; the deadline is unset by then.
     :param period: seconds; the pending call is never further away than this, so that a moment at least this far
         ahead never has to search the reactor's heap.
+    :ivar at: the moment, ``inf`` for none; to which it may be set without :meth:`set`.
     :param seconds: monotonic seconds; ``reactor.seconds`` is wall time, which steps.
     """
 

@@ -36,7 +36,7 @@ class Explained:
 
 class Stage:
     """
-    One policy on the path. Override what is needed; what isn't overridden is never called.
+    One policy on the path. Override what is needed, in the class or in the object; what isn't is never called.
 
     A stage object holds its own state and serves all the routes it was added to; what concerns one request is kept in
     the exchange.
@@ -110,6 +110,10 @@ class Route:
         self.services = tuple(services) or ((service,) if service else ())
         self.across = across
         self.stages = tuple(stages)
-        self.down = tuple(s.request for s in stages if type(s).request is not Stage.request)
-        self.up = tuple(s.response for s in reversed(stages) if type(s).response is not Stage.response)
-        self.done = tuple(s.done for s in reversed(stages) if type(s).done is not Stage.done)
+        self.down = tuple(s.request for s in stages if not _stock(s.request, Stage.request))
+        self.up = tuple(s.response for s in reversed(stages) if not _stock(s.response, Stage.response))
+        self.done = tuple(s.done for s in reversed(stages) if not _stock(s.done, Stage.done))
+
+
+def _stock(bound: object, stock: object) -> bool:
+    return getattr(bound, "__func__", None) is stock

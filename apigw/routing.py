@@ -263,8 +263,12 @@ class RouteTable(Generic[R]):
         :raises apigw.policy.paths.PathRefused: the path isn't acceptable to any route.
         """
         found = readings(path)
-        roots = self._roots(authority)
-        leaf = _find(roots, found[0], method, fields)
+        if self._named:
+            roots = self._roots(authority)
+            leaf = _find(roots, found[0], method, fields)
+        else:
+            roots = self._anywhere
+            leaf = self._any.find(found[0], 1, method, fields)
         if len(found) > 1 and any(_find(roots, other, method, fields) is not leaf for other in found[1:]):
             raise Ambiguous
         if leaf is None:
@@ -279,8 +283,6 @@ class RouteTable(Generic[R]):
 
     def _roots(self, authority: bytes) -> list[_Node[R]]:
         """Where to look, the most specific first."""
-        if not self._named:
-            return self._anywhere
         roots = []
         host = _name(authority)
         if host in self._hosts:

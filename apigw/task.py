@@ -8,7 +8,7 @@ which nobody on the path waits for. That halves its cost.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -55,7 +55,8 @@ class Awaited(Deferred[T]):
     def __await__(self) -> Generator[Deferred[T], Any, T]:
         if self.called or self._callbacks:
             return (yield from super().__await__())
-        return cast(T, (yield self))
+        result: T = yield self
+        return result
 
 
 class Task:

@@ -51,7 +51,7 @@ def service_state(upstream: Upstream, retries: RetryCounts, watches: Iterable[Wa
     line = upstream.line
     return ServiceState(
         name=upstream.name,
-        waiting=len(line),
+        waiting=len(line.waiting),
         peers=tuple(map(peer_state, upstream.peers)),
         queued=line.joined,
         refused={"full": line.full, "timeout": line.late},

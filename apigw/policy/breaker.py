@@ -63,6 +63,7 @@ class Breaker:
     :param changed: called at each transition with the old and the new state.
 
     :ivar state: one of this module's constants. ``open`` stays until somebody asks for a permit after ``open_for``.
+    :ivar closed: all calls are admitted.
     :ivar opened: how often it tripped.
 
     Source: Nygard, Release It!; resilience4j for the window and the slow calls; linkerd2-proxy for stragglers.
@@ -76,7 +77,6 @@ class Breaker:
         "_bucket_slow",
         "_calls",
         "_changed",
-        "_closed",
         "_failed",
         "_good",
         "_period",
@@ -87,6 +87,7 @@ class Breaker:
         "_slow",
         "_slow_after",
         "_until",
+        "closed",
         "opened",
         "state",
     )
@@ -101,7 +102,7 @@ class Breaker:
         self._good = 0
         self.opened = 0
         self.state: str = CLOSED
-        self._closed = True
+        self.closed = True
         self._empty()
 
     def _empty(self) -> None:
@@ -125,7 +126,7 @@ class Breaker:
         :param now: monotonic seconds.
         :return: a permit, or :data:`REFUSED`.
         """
-        if self._closed:
+        if self.closed:
             return self._period
         if self.state == OPEN and now >= self._until:
             self._probes = self._good = 0
@@ -146,7 +147,7 @@ class Breaker:
             if permit == self._period and self.state == HALF_OPEN:
                 self._probes -= 1
             return
-        if not self._closed:
+        if not self.closed:
             self._probed(now, outcome, elapsed)
             return
         if now >= self._bucket_end:
@@ -212,7 +213,7 @@ class Breaker:
 
     def _become(self, state: str) -> None:
         before, self.state = self.state, state
-        self._closed = state in (CLOSED, FORCED_CLOSED)
+        self.closed = state in (CLOSED, FORCED_CLOSED)
         self._period += 1
         if self._changed is not None:
             self._changed(before, state)
@@ -222,7 +223,7 @@ class Breaker:
     def ready(self, now: float) -> bool:
         """Whether :meth:`admit` would give a permit; takes none."""
         return (
-            self._closed
+            self.closed
             or (self.state == OPEN and now >= self._until)
             or (self.state == HALF_OPEN and self._probes < self._policy.half_open)
         )
@@ -235,11 +236,6 @@ class Breaker:
             # A clock that went back doesn't make anybody wait for longer than the breaker is ever open.
             return min(self._until - now, self._policy.open_for)
         return self._policy.open_for if self.state == FORCED_OPEN else min(1.0, self._policy.open_for)
-
-    @property
-    def closed(self) -> bool:
-        """All calls are admitted."""
-        return self._closed
 
     @property
     def ratio(self) -> float:

@@ -78,7 +78,8 @@ def redacted(path: bytes, query: bytes) -> bytes:
 
     :param query: with its ``?``, or empty.
     """
-    path = path_only(path, query)
+    if b"eyJ" in path or len(path) > MAX_LOGGED:
+        path = path_only(path, query)
     if query:
         return (path + _nameless.sub(b"*", _value.sub(b"=*", query[:MAX_LOGGED])))[:MAX_LOGGED]
     return path

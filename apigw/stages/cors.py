@@ -79,7 +79,10 @@ class CrossOrigin(Stage):
         theirs, vary = known
         if theirs:
             response.fields = [field for field in response.seen if field[0].lower() not in _OURS]
-        response.lines += cors.lines(_origin(exchange)) + vary
+        origin = exchange.request.notes.get(_origin)
+        if origin is None:
+            origin = _origin(exchange)
+        response.lines += cors.lines(origin) + vary if origin or cors.any else vary
 
     def _known(self, response: Response) -> tuple[bool, bytes]:
         """Whether the service's answer has fields that are ours to send, and what it lacks of Vary."""

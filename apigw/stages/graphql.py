@@ -314,11 +314,12 @@ class ByCost(Limits):
         super().__init__(store, seconds, allowance, exempt, addresses)
         self._unit = unit
 
-    def request(self, exchange: Exchange) -> Awaitable[None] | None:
+    def request(self, exchange: Exchange, cost: float = 0.0) -> Awaitable[None] | None:
         screen = None if exchange.upgrade is None else exchange.upgrade.screen
         if isinstance(screen, Screened):
             screen.spend = partial(self._spend_inside, self.spends(exchange))
-        return super().request(exchange)
+        asked = exchange.graphql
+        return super().request(exchange, cost if asked is None else self._of(asked))
 
     def _spend_inside(
         self, spends: Sequence[Spend], judged: Judged
@@ -332,14 +333,6 @@ class ByCost(Limits):
 
     def _of(self, judged: Judged) -> float:
         return max(self._cost, judged.cost / self._unit)
-
-    def _spend(self, exchange: Exchange, spends: Sequence[Spend]) -> Awaitable[None] | None:
-        asked = exchange.graphql
-        verdict = self._store.take(self._seconds(), spends, self._cost if asked is None else self._of(asked))
-        if isinstance(verdict, Verdict):
-            self._judge(exchange, verdict)
-            return None
-        return self._later(exchange, verdict)
 
 
 class GraphqlEnds(Stage):

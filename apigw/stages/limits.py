@@ -345,13 +345,14 @@ class Limits(Counting):
         spenders += [by_all_of(combined, name, exempt) for combined in allowance.combined]
         self._spenders = spenders
 
-    def request(self, exchange: Exchange) -> Awaitable[None] | None:
+    def request(self, exchange: Exchange, cost: float = 0.0) -> Awaitable[None] | None:
+        """:param cost: of this one; 0.0 for that of the route."""
         spends = self.spends(exchange)
         exchange.uncounted = None
         if not spends:
             return None
-        verdict = self._store.take(self._seconds(), spends, self._cost)
-        if type(verdict) is not Verdict:
+        verdict = self._store.take(self._seconds(), spends, cost or self._cost)
+        if not isinstance(verdict, Verdict):
             return self._later(exchange, verdict)
         if verdict.quota is None:
             exchange.standings = verdict.standings

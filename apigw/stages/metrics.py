@@ -11,7 +11,7 @@ from apigw.pipeline import Stage
 class Counts(Protocol):
     """Takes note of exchanges, without blocking."""
 
-    def begun(self) -> None: ...
+    def begun(self, exchange: Exchange) -> None: ...
 
     def ended(self, exchange: Exchange) -> None: ...
 
@@ -20,13 +20,8 @@ class Metrics(Stage):
     """Stands before all stages that may refuse, or there would be ends without a beginning."""
 
     def __init__(self, counts: Counts) -> None:
-        self._counts = counts
-
-    def request(self, exchange: Exchange) -> None:
-        self._counts.begun()
+        self.request = counts.begun  # type: ignore[method-assign]  # a call less on each request
+        self.done = counts.ended  # type: ignore[method-assign]
 
     def explain(self, exchange: Exchange) -> None:
         """It has no say."""
-
-    def done(self, exchange: Exchange) -> None:
-        self._counts.ended(exchange)

@@ -11,8 +11,5 @@ from apigw.pipeline import Stage
 class Recording(Stage):
     """:param ended: takes it down, without blocking."""
 
-    def __init__(self, ended: Callable[[Exchange], object]) -> None:
-        self._ended = ended
-
-    def done(self, exchange: Exchange) -> None:
-        self._ended(exchange)
+    def __init__(self, ended: Callable[[Exchange], None]) -> None:
+        self.done = ended  # type: ignore[assignment,method-assign]  # a call less on each request

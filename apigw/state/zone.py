@@ -225,4 +225,3 @@ class Zone:
 def _check(quota: Quota, cost: float) -> None:
     if cost > quota.burst:
         raise ValueError(f"a cost of {cost} is more than a burst of {quota.burst}")
-

@@ -56,7 +56,7 @@ class AccessLogFormat:
         self._path = path
         self._second = 0
         self._prefix = b""
-        self._places: dict[Route, bytes] = {}
+        self._places: dict[Route | None, bytes] = {}
 
     def line(self, exchange: Exchange) -> bytes:
         """
@@ -88,6 +88,9 @@ class AccessLogFormat:
                 connect += attempt.connect
         status = response.status if response is not None else error.status if error is not None else 0
         body = request.body
+        place = self._places.get(route)
+        if place is None:
+            place = self._place(route)
         host = request.notes.get(self)
         if host is None:
             host = request.notes[self] = quoted(request.authority)
@@ -104,7 +107,7 @@ class AccessLogFormat:
             host,
             quoted(self._path(request.path, request.query)),
             request.version,
-            self._place(route),
+            place,
             peer.encode("ascii"),
             status,
             0 if body is None else body.received,
@@ -129,7 +132,5 @@ class AccessLogFormat:
     def _place(self, route: Route | None) -> bytes:
         if route is None:
             return b'"route":"","service":""'
-        place = self._places.get(route)
-        if place is None:
-            place = self._places[route] = b'"route":"%b","service":"%b"' % (route.name.encode(), route.service.encode())
+        place = self._places[route] = b'"route":"%b","service":"%b"' % (route.name.encode(), route.service.encode())
         return place

@@ -156,15 +156,12 @@ class LineWriter:
 
     def write(self, line: bytes) -> None:
         """:param line: with its line end."""
-        if self._handed - self._written + self._size > MAX_WAITING:
-            self.dropped += 1
-            return
         self._lines.append(line)
         self._size += len(line)
-        if self._flush_call is None:
-            self._flush_call = self._clock.callLater(FLUSH_EVERY, self._flush_due)
-        elif self._size >= FLUSH_SIZE:
+        if self._size >= FLUSH_SIZE:
             self._hand_over()
+        elif self._flush_call is None:
+            self._flush_call = self._clock.callLater(FLUSH_EVERY, self._flush_due)
 
     def reopen(self) -> None:
         """Open the file anew after what was written so far: the old one was rotated away."""
@@ -196,12 +193,13 @@ class LineWriter:
         self._hand_over()
 
     def _hand_over(self) -> None:
-        if self._lines:
-            data = b"".join(self._lines)
-            self._lines.clear()
-            self._size = 0
-            self._handed += len(data)
-            self._queue.put(data)
+        lines, self._lines = self._lines, []
+        size, self._size = self._size, 0
+        if self._handed - self._written + size > MAX_WAITING:
+            self.dropped += len(lines)
+        elif lines:
+            self._handed += size
+            self._queue.put(b"".join(lines))
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from prometheus_client.core import Metric
@@ -64,7 +65,7 @@ class RequestMetrics(Collector):
         self._attempts: dict[tuple[str, str, object], _Attempts] = {}
         self._errors: dict[tuple[str, str], int] = {}
 
-    def begun(self) -> None:
+    def begun(self, exchange: Exchange) -> None:
         self.active += 1
 
     def ended(self, exchange: Exchange) -> None:
@@ -76,8 +77,13 @@ class RequestMetrics(Collector):
         counted = self._requests.get((route.name, request.method, status))
         if counted is None:
             counted = self._first(route.name, request.method, status)
-        counted.seconds.add(self._seconds() - exchange.begun)
-        counted.sent.add(exchange.sent)
+        elapsed = self._seconds() - exchange.begun
+        cell = counted.seconds  # here and below as Cell.add, which would be a call for each
+        cell.counts[bisect_left(SECONDS, elapsed)] += 1
+        cell.sum += elapsed
+        cell, sent = counted.sent, exchange.sent
+        cell.counts[bisect_left(BYTES, sent)] += 1
+        cell.sum += sent
         if request.body is not None:
             counted.received.add(request.body.received)
         if error is not None:

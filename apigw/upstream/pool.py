@@ -42,6 +42,10 @@ class Dial(Protocol):
     def __call__(self, factory: Any, timeout: float) -> IConnector: ...
 
 
+def _nobody() -> None:
+    """Nobody wants to know."""
+
+
 class Pool:
     """
     :param dial: opens a connection to the peer.
@@ -67,7 +71,7 @@ class Pool:
         self.seconds = seconds
         self._settings = settings
         self._tls = tls
-        self._freed = freed
+        self._freed: Callable[[], object] = freed or _nobody
         self._all: set[PeerConnection] = set()
         self._dials: dict[IProtocol, _Dialling] = {}
         self.idle: list[PeerConnection] = []
@@ -118,7 +122,7 @@ class Pool:
     def abandoned(self) -> None:
         """A connection could not be made."""
         self.size -= 1
-        self._wake()
+        self._freed()
 
     def close(self) -> None:
         """Close what is idle now and what is in use once it has done its work."""
@@ -145,7 +149,7 @@ class Pool:
             connection.close()
             return
         self.idle.append(connection)
-        self._wake()
+        self._freed()
 
     def lost(self, connection: PeerConnection, reason: Failure) -> None:
         self._all.discard(connection)
@@ -157,11 +161,7 @@ class Pool:
         if connection in self.idle:
             self.idle.remove(connection)
         self.size -= 1
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._freed is not None:
-            self._freed()
+        self._freed()
 
 
 class _Dialling(ClientFactory):

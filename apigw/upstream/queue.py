@@ -16,6 +16,7 @@ class WaitingLine:
     :param limit: most requests that wait; one more is refused at once.
     :param timeout: seconds until a waiting one is refused.
 
+    :ivar waiting: those that wait, the first in front.
     :ivar joined: requests that have ever waited.
     :ivar full: requests that were refused, for the line was full.
     :ivar late: requests that were refused, for they had waited for too long.
@@ -25,11 +26,8 @@ class WaitingLine:
         self._clock = clock
         self._limit = limit
         self._timeout = timeout
-        self._line: deque[Deferred[None]] = deque()
+        self.waiting: deque[Deferred[None]] = deque()
         self.joined = self.full = self.late = 0
-
-    def __len__(self) -> int:
-        return len(self._line)
 
     def join(self, waited: float = 0.0) -> Deferred[None]:
         """
@@ -39,28 +37,28 @@ class WaitingLine:
         :return: fires when a connection may be free; fails with :class:`UpstreamOverloaded`; may be cancelled.
         :raises UpstreamOverloaded: the line is full.
         """
-        if not waited and len(self._line) >= self._limit:
+        if not waited and len(self.waiting) >= self._limit:
             self.full += 1
             raise UpstreamOverloaded("Too many requests wait for the service.", retry_after=1.0)
         place: Deferred[None] = Deferred(self._leave)
         if waited:
-            self._line.appendleft(place)
+            self.waiting.appendleft(place)
         else:
             self.joined += 1
-            self._line.append(place)
+            self.waiting.append(place)
         timer = self._clock.callLater(max(0.0, self._timeout - waited), self._expire, place)
         return place.addBoth(self._stop, timer)
 
     def wake(self) -> None:
         """A connection has become free: the first in the line may try."""
-        if self._line:
-            self._line.popleft().callback(None)
+        if self.waiting:
+            self.waiting.popleft().callback(None)
 
     def _leave(self, place: Deferred[None]) -> None:
-        self._line.remove(place)
+        self.waiting.remove(place)
 
     def _expire(self, place: Deferred[None]) -> None:
-        self._line.remove(place)
+        self.waiting.remove(place)
         self.late += 1
         place.errback(Failure(UpstreamOverloaded("The service had no free connection in time.", retry_after=1.0)))
 

@@ -39,7 +39,9 @@ class PeerResponse(Response):
     previousResponse: Any = None
     _pieces: list[bytes] | None = None
     _protocol: IProtocol | None = None
-    _ended: Failure | None = None
+    ended = False
+    """The body is complete, or never will be."""
+    _reason: Failure | None = None
 
     def __init__(self, head: ResponseHead, connection: PeerConnection) -> None:
         framing = head.framing
@@ -61,17 +63,13 @@ class PeerResponse(Response):
     def complete(self, body: bytes) -> None:
         """The whole body came with the head."""
         self.body = body
-        self._ended = DONE
-
-    @property
-    def ended(self) -> bool:
-        """The body is complete, or never will be."""
-        return self._ended is not None
+        self.ended = True
+        self._reason = DONE
 
     def discard(self) -> None:
         """Nobody wants the body: what is still to come ends with its connection."""
         self._pieces = None
-        if self._ended is None:
+        if not self.ended:
             self._connection.stop()
 
     def receive(self, data: bytes) -> None:
@@ -91,9 +89,10 @@ class PeerResponse(Response):
         self._finish(reason)
 
     def _finish(self, reason: Failure) -> None:
-        if self._ended is not None:
+        if self.ended:
             return
-        self._ended = reason
+        self.ended = True
+        self._reason = reason
         on_end, self.on_end = self.on_end, None
         if on_end is not None:
             # How a tunnel ends says nothing of how the peer answers.
@@ -127,10 +126,10 @@ class PeerResponse(Response):
         self._pieces = None
         for piece in pieces:
             protocol.dataReceived(piece)
-        if self._ended is not None:
+        if self._reason is not None:
             self._protocol = None
             self.body = b""
-            protocol.connectionLost(self._ended)
+            protocol.connectionLost(self._reason)
         else:
             self._connection.resume()
 

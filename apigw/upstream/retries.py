@@ -42,6 +42,7 @@ class Retries:
     :param clock: for pauses.
     :param counts: likewise shared.
 
+    :ivar begin: counts a request for the budget, at monotonic seconds.
     :ivar body: bytes of a request body that are kept, so that it can be sent again.
     """
 
@@ -56,6 +57,7 @@ class Retries:
     ) -> None:
         self._policy = policy
         self._budget = budget
+        self.begin = budget.deposit
         self._clock = clock
         self._seconds = seconds
         self._chance = chance
@@ -65,10 +67,6 @@ class Retries:
     @property
     def policy(self) -> RetryPolicy:
         return self._policy
-
-    def begin(self, now: float) -> None:
-        """Count a request for the budget."""
-        self._budget.deposit(now)
 
     def after_error(self, exchange: Exchange, attempt: Attempt, error: UpstreamError) -> float | None:
         """:return: seconds until the next attempt, None for no other one."""

@@ -31,6 +31,8 @@ class Upstream:
     :param queue_timeout: seconds they may wait.
     :param outliers: when answers take a peer out of the choice; never without it.
     :param sticky: which peer a client had; nobody asks without it.
+
+    :ivar freed: for the pools, to be called when a connection has become free.
     """
 
     _log = Logger()
@@ -51,7 +53,8 @@ class Upstream:
         self.sticky = sticky
         self._group = group
         self._seconds = seconds
-        self.line = self._line = WaitingLine(clock, max_queue, queue_timeout)
+        self.line = WaitingLine(clock, max_queue, queue_timeout)
+        self.freed = self.line.wake
         self._clock = clock
         self._outliers: OutlierGroup[Peer] = OutlierGroup(outliers or OutlierPolicy(0, 0), self._ejected)
         self._return: IDelayedCall | None = None
@@ -154,10 +157,6 @@ class Upstream:
             now = self._seconds()
             self._group.probe(peer.candidate, now + peer.breaker.retry_after(now))
 
-    def freed(self) -> None:
-        """For the pools: a connection has become free."""
-        self._line.wake()
-
     def close(self) -> None:
         """Take no more work; connections end as they become idle."""
         self._stop_timers()
@@ -190,7 +189,7 @@ class Upstream:
     @property
     def waiting(self) -> int:
         """Requests that wait for a connection."""
-        return len(self._line)
+        return len(self.line.waiting)
 
     # -- each request --------------------------------------------------------------------------------------------------
 
@@ -206,18 +205,18 @@ class Upstream:
     ) -> PeerResponse:
         """As :class:`~apigw.upstream.send.Send` has it."""
         wanted = None if self.sticky is None else self.sticky.wanted(exchange)
-        peer = None if len(self._line) else self._pick(attempt.begun, key, tried, wanted)
+        peer = None if self.line.waiting else self._pick(attempt.begun, key, tried, wanted)
         while peer is None:
             begun = self._seconds()
             try:
-                await self._line.join(attempt.queued)
+                await self.line.join(attempt.queued)
             finally:
                 attempt.queued += self._seconds() - begun
             try:
                 peer = self._pick(self._seconds(), key, tried, wanted)
             except UpstreamError:
                 # What stops this one stops the next in line too: it shall hear of it now, not when its time is over.
-                self._clock.callLater(0.0, self._line.wake)
+                self._clock.callLater(0.0, self.line.wake)
                 raise
         permit = self._permit
         begun = self._now

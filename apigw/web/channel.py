@@ -260,7 +260,7 @@ class Channel(Protocol):
 
     def _begin(self, head: RequestHead, data: bytes, now: float) -> bytes:
         """:return: what of ``data`` doesn't belong to this request."""
-        self._deadline.set(inf)
+        self._deadline.at = inf
         self._close_after = self._site.draining or not head.keep_alive or (self._half_closed and not data)
         path, question, query = head.path.partition(b"?")
         request = Request(
@@ -411,7 +411,7 @@ class Channel(Protocol):
         if isinstance(body, bytes) and not chunked and not response.bodyless and exchange.request.method != b"HEAD":
             # As with most answers, all of it is here and its length is known: one write.
             exchange.sent = len(body)
-            self._write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (response.status, response.reason, lines, body))
+            self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (response.status, response.reason, lines, body))
             self._answered(True)
             return
         head = b"HTTP/1.1 %d %b\r\n%b\r\n" % (response.status, response.reason, lines)

@@ -37,8 +37,9 @@ def metrics(routes: int) -> CollectorRegistry:
     clock.advance(0.25)
     for number in range(routes):
         for status in (200, 404, 503):
-            made.requests.begun()
-            made.requests.ended(exchange(f"route-{number}", status))
+            passing = exchange(f"route-{number}", status)
+            made.requests.begun(passing)
+            made.requests.ended(passing)
     return made.registry
 
 

@@ -1,4 +1,4 @@
-"""A service as a process, which fails in the way it was told last: ``python -m benchmarks.faults.peer ADDRESS PORT``."""
+"""A service as a process, which fails as it was told last: ``python -m benchmarks.faults.peer ADDRESS PORT``."""
 
 from __future__ import annotations
 

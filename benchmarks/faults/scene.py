@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 STARTS_WITHIN = 30.0  # seconds
 NORMAL_WITHIN = 20.0
+RELOADS_WITHIN = 120.0
 CALM = 0.7  # seconds of load before a fault and after its end
 SETTLES_WITHIN = 5.0  # for descriptors to come back
 SPARE_FILES = 5  # more open at the end than before, when there is no load
@@ -216,9 +217,9 @@ class Gateway:
     def memory(self) -> int:
         return procfs.resident_bytes(self.pids())
 
-    def admin(self, path: str, method: str = "GET") -> Any:
+    def admin(self, path: str, method: str = "GET", timeout: float = 10.0) -> Any:
         """What the admin listener says. :raises SceneError: nothing."""
-        status, body = get(self.ports["admin"], path, method=method, host="localhost")
+        status, body = get(self.ports["admin"], path, timeout, method, "localhost")
         if status == CUT:
             raise SceneError(f"no answer to {method} {path}")
         return json.loads(body)
@@ -226,7 +227,7 @@ class Gateway:
     def reload(self) -> tuple[str, float]:
         """:return: what came of it (``ok`` or ``refused``), and seconds that it took."""
         begun = time.monotonic()
-        outcome: str = self.admin("/api/reload", "POST")["status"]
+        outcome: str = self.admin("/api/reload", "POST", RELOADS_WITHIN)["status"]
         return outcome, time.monotonic() - begun
 
 

@@ -1,11 +1,13 @@
 """
 Mixed traffic for a while, and what grows meanwhile: ``python -m benchmarks.soak --minutes 15``.
 
-Clients of many kinds come and go as fast as they are served: kept and new connections, TLS, uploads, streams of events
-that are left early, WebSockets, requests that are given up, tokens that count for nothing, garbage; and a reload every
-ten seconds. Resident memory and descriptors of the gateway are read each second. Their slopes are printed with two
-standard errors; a slope is that of the last two thirds, for caches and pools fill at first. Exit status 1 if memory or
-descriptors grow beyond that noise and beyond 1 MiB or 1 descriptor a minute.
+Clients of many kinds come and go as fast as they are served: kept and new connections, TLS, HTTP/2 with streams that
+are reset, uploads, some of which are broken off, streams of events that are left early, WebSockets, requests that are
+given up, limits that are spent, tokens that count for nothing, paths and peers that don't exist, garbage; and a reload
+every ten seconds. Resident memory and descriptors of the gateway are read each second. Their slopes are printed with
+two standard errors; a slope is that of the last two thirds, for caches and pools fill at first, and of means of 20 s,
+for a second is much like the one before. At last the clients leave, and descriptors are counted again. Exit status 1 if
+memory grows beyond that noise and beyond 1 MiB an hour, if descriptors stay open, or if a client got what it shouldn't.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ from math import sqrt
 from pathlib import Path
 
 import websockets
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
 
 from benchmarks.certificate import pem
 from benchmarks.children import children
@@ -41,6 +47,7 @@ endpoint = tcp:0:interface=127.0.0.1
 [listener:secure]
 endpoint = tcp:0:interface=127.0.0.1
 tls = yes
+http2 = yes
 certificates = soak.pem
 [admin]
 endpoint = tcp:0:interface=127.0.0.1
@@ -52,10 +59,16 @@ secret_env = SOAK_SECRET
 enabled = yes
 [service:ai]
 urls = demo:ai
+keepalive.idle = 1s
 [service:music]
 urls = demo:music
+keepalive.idle = 1s
+[service:gone]
+urls = http://127.0.0.1:1
+retry.attempts = 1
 [service:talk]
 urls = http://127.0.0.1:{talk}
+keepalive.idle = 1s
 [route:ai]
 path = /ai
 service = ai
@@ -66,6 +79,14 @@ path = /ai/closed
 service = ai
 auth = required
 limit.user = 100/m
+[route:scarce]
+path = /ai/scarce
+service = ai
+rewrite = /ai/echo
+limit.ip = 50/s
+[route:gone]
+path = /gone
+service = gone
 [route:music]
 path = /music
 service = music
@@ -79,12 +100,25 @@ RELOAD_EVERY = 10.0
 CLIENTS = 3
 """Of each kind."""
 
-MOST_BYTES, MOST_FILES = float(1 << 20), 1.0
+BLOCK = 20
+"""Seconds of which the mean counts."""
+
+MOST_BYTES = float(1 << 20) / 60.0
 """A minute."""
+
+RESTS = 10.0
+"""Seconds after which the gateway has noticed that all clients have left."""
+
+SPARE = 4
+"""Descriptors more than at first: connections to the services are kept."""
 
 
 class Soak:
-    """:ivar done: what clients did, counted. :ivar failed: what went wrong that shouldn't have."""
+    """
+    :ivar done: what clients did, counted.
+    :ivar answers: statuses where there is a limit.
+    :ivar failed: what went wrong that shouldn't have.
+    """
 
     def __init__(self, port: int, secure: int) -> None:
         self._port = port
@@ -92,7 +126,12 @@ class Soak:
         self._tls = ssl.create_default_context()
         self._tls.check_hostname = False
         self._tls.verify_mode = ssl.CERT_NONE
+        self._http2 = ssl.create_default_context()
+        self._http2.check_hostname = False
+        self._http2.verify_mode = ssl.CERT_NONE
+        self._http2.set_alpn_protocols(["h2"])
         self.done: Counter[str] = Counter()
+        self.answers: Counter[int] = Counter()
         self.failed: Counter[str] = Counter()
 
     async def run(self, seconds: float) -> None:
@@ -102,11 +141,15 @@ class Soak:
             self.kept,
             self.new,
             self.secure,
+            self.http2,
             self.upload,
+            self.broken,
             self.events,
             self.talk,
             self.gone,
             self.stranger,
+            self.scarce,
+            self.nowhere,
             self.noise,
         )
         await asyncio.gather(*(self._again(kind, until) for kind in kinds for _ in range(CLIENTS)))
@@ -158,6 +201,40 @@ class Soak:
     async def secure(self) -> None:
         await self._ask(True, 5)
 
+    async def http2(self) -> None:
+        """Eight requests at once, one of them with a body; every fourth is reset."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._secure, ssl=self._http2)
+        try:
+            state = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+            state.initiate_connection()
+            fields = [(":scheme", "https"), (":authority", "h"), (":path", "/ai/echo?n=2")]
+            awaited = set()
+            for number in range(8):
+                stream = state.get_next_available_stream_id()
+                post = number == 1
+                state.send_headers(stream, [(":method", "POST" if post else "GET"), *fields], end_stream=not post)
+                if post:
+                    state.send_data(stream, b"x" * 10_000, end_stream=True)
+                if number % 4 == 3:
+                    state.reset_stream(stream, ErrorCodes.CANCEL)
+                else:
+                    awaited.add(stream)
+            while awaited:
+                writer.write(state.data_to_send())
+                data = await reader.read(65536)
+                assert data, "an end amid answers"
+                for event in state.receive_data(data):
+                    if isinstance(event, ResponseReceived):
+                        assert dict(event.headers)[":status"] == "200", event.headers
+                    elif isinstance(event, DataReceived):
+                        state.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                    elif isinstance(event, StreamEnded):
+                        awaited.discard(event.stream_id)
+                    else:
+                        assert not isinstance(event, StreamReset), event
+        finally:
+            writer.transport.abort()
+
     async def upload(self) -> None:
         async with self._open() as (reader, writer):
             writer.write(b"POST /music/upload HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -167,6 +244,13 @@ class Soak:
             writer.write(b"0\r\n\r\n")
             status, body = await self._answer(reader)
             assert (status, b"262144" in body) == (200, True), body
+
+    async def broken(self) -> None:
+        """Leaves amid its body."""
+        async with self._open() as (_, writer):
+            head = b"POST /music/upload HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n"
+            writer.write(head + b"x" * 100_000)
+            await asyncio.sleep(0.02)
 
     async def events(self) -> None:
         """Leaves before the end."""
@@ -194,6 +278,22 @@ class Soak:
             status, _ = await self._answer(reader)
             assert status == 401, status
 
+    async def scarce(self) -> None:
+        """As often as not there is nothing left for it."""
+        async with self._open() as (reader, writer):
+            for _ in range(4):
+                writer.write(b"GET /ai/scarce HTTP/1.1\r\nHost: h\r\n\r\n")
+                status, _ = await self._answer(reader)
+                assert status in (200, 429), status
+                self.answers[status] += 1
+
+    async def nowhere(self) -> None:
+        async with self._open() as (reader, writer):
+            for path, expected in ((b"/gone", (502, 503)), (b"/nothing/here", (404,))):
+                writer.write(b"GET %b HTTP/1.1\r\nHost: h\r\n\r\n" % path)
+                status, _ = await self._answer(reader)
+                assert status in expected, status
+
     async def noise(self) -> None:
         async with self._open() as (reader, writer):
             writer.write(os.urandom(200) + b"\r\n\r\n")
@@ -213,13 +313,21 @@ def slope(values: Sequence[float], seconds: float) -> tuple[float, float]:
     return found, 2.0 * sqrt(rest / (count - 2) / spread)
 
 
+def means(values: Sequence[float], block: int) -> list[float]:
+    """Of so many values each; what is left over at the end counts for nothing."""
+    return [sum(values[at : at + block]) / block for at in range(0, len(values) - block + 1, block)]
+
+
 async def echo(socket: websockets.ServerConnection) -> None:
     async for message in socket:
         await socket.send(message)
 
 
-async def soaked(gateway: Gateway, minutes: float) -> tuple[Soak, list[tuple[int, int]], int]:
-    """:return: the clients, memory and descriptors of each second, and how many reloads there were."""
+async def soaked(gateway: Gateway, minutes: float) -> tuple[Soak, list[tuple[int, int]], int, tuple[int, int]]:
+    """
+    :return: the clients, memory and descriptors of each second, how many reloads there were, and descriptors without
+        clients before and after.
+    """
     soak = Soak(gateway.ports["public"], gateway.ports["secure"])
     seen: list[tuple[int, int]] = []
     reloads = 0
@@ -235,10 +343,14 @@ async def soaked(gateway: Gateway, minutes: float) -> tuple[Soak, list[tuple[int
                 os.kill(gateway.pid, signal.SIGHUP)
                 reloads += 1
 
+    await soak.run(1.0)
+    await asyncio.sleep(RESTS)
+    before = gateway.files()
     looking = asyncio.ensure_future(look())
     await soak.run(minutes * 60.0)
     looking.cancel()
-    return soak, seen, reloads
+    await asyncio.sleep(RESTS)
+    return soak, seen, reloads, (before, gateway.files())
 
 
 def main() -> int:
@@ -257,26 +369,30 @@ def main() -> int:
                 scene = Scene(started, Path(directory), 0.0, False)
                 ini = INI.format(talk=talk)
                 gateway = await asyncio.to_thread(scene.gateway, ini, 0, False, SOAK_SECRET="s" * 32)
-                soak, seen, reloads = await soaked(gateway, options.minutes)
-                return report(soak, seen, reloads, gateway.log())
+                return report(*await soaked(gateway, options.minutes), gateway.log())
 
     return asyncio.run(all_of_it())
 
 
-def report(soak: Soak, seen: Sequence[tuple[int, int]], reloads: int, log: str) -> int:
+def report(soak: Soak, seen: Sequence[tuple[int, int]], reloads: int, rest: tuple[int, int], log: str) -> int:
     """Print what was seen. :return: the exit status."""
     late = seen[len(seen) // 3 :]
-    memory, noise = slope([float(bytes_) for bytes_, _ in late], 1.0)
-    files, files_noise = slope([float(count) for _, count in late], 1.0)
-    print(", ".join(f"{name} {count}" for name, count in sorted(soak.done.items())) + f", reloads {reloads}")
+    memory, noise = slope(means([float(bytes_) for bytes_, _ in late], BLOCK), BLOCK)
+    files, files_noise = slope(means([float(count) for _, count in late], BLOCK), BLOCK)
+    print(", ".join(f"{name} {count:,}" for name, count in sorted(soak.done.items())) + f", reloads {reloads}")
+    print("limited      " + ", ".join(f"{status} x {count:,}" for status, count in sorted(soak.answers.items())))
     print(f"memory       {late[0][0] / 2**20:.1f} to {late[-1][0] / 2**20:.1f} MiB,", end=" ")
-    print(f"slope {memory / 1024:+.0f} KiB a minute, give or take {noise / 1024:.0f}")
-    print(f"descriptors  {late[0][1]} to {late[-1][1]}, slope {files:+.2f} a minute, give or take {files_noise:.2f}")
+    print(f"slope {memory / 1024:+.1f} KiB a minute, give or take {noise / 1024:.1f}")
+    print(
+        f"descriptors  {late[0][1]} to {late[-1][1]}, slope {files:+.2f} a minute, give or take {files_noise:.2f};",
+        end=" ",
+    )
+    print("without clients {} before and {} after".format(*rest))
     for what, count in soak.failed.most_common():
         print(f"failed       {count} x {what}")
     wrong = [line for line in log.splitlines() if "Traceback" in line or "#critical" in line]
     print(f"log          {len(wrong)} lines that shouldn't be there" + "".join(f"\n  {line}" for line in wrong[:5]))
-    grows = memory > max(noise, MOST_BYTES) or files > max(files_noise, MOST_FILES)
+    grows = memory > noise + MOST_BYTES or rest[1] > rest[0] + SPARE
     return 1 if grows or wrong or soak.failed else 0
 
 

@@ -61,4 +61,10 @@ class ResponseHeaders(Stage):
         self._headers = headers
 
     def response(self, exchange: Exchange, response: Response) -> None:
-        response.lines += self._headers.lines(response.seen)
+        notes = response.notes
+        known = None if notes is None else notes.get(self)
+        if known is None:
+            known = self._headers.lines(response.seen)
+            if notes is not None:
+                notes[self] = known
+        response.lines += known

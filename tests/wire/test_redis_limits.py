@@ -9,7 +9,9 @@ from threading import Event
 from time import monotonic
 
 import pytest
+from attrs import frozen
 
+from apigw.redis.client import DEADLINE
 from tests.authority import Authority
 from tests.redis.server import RedisServer, free_port
 from tests.wire.gateway import Gateway
@@ -31,6 +33,9 @@ maintenance = no
 path = /one
 service = user
 limit.route = {limit}
+[route:two]
+path = /two
+service = user
 [limits]
 ip = off
 store = redis
@@ -39,15 +44,44 @@ redis_url_env = REDIS_URL
 """
 
 
-def asked(port: int) -> tuple[int, float]:
-    """:return: status, and seconds that it took."""
+@frozen
+class Asked:
+    """:ivar begun: monotonic seconds. :ivar took: seconds."""
+
+    status: int
+    begun: float
+    took: float
+
+    @property
+    def ended(self) -> float:
+        return self.begun + self.took
+
+
+def asked(port: int, path: str = "/one") -> Asked:
     wire = connect(port)
     begun = monotonic()
-    wire.send(b"GET /one HTTP/1.1\r\nHost: h\r\n\r\n")
+    wire.send(b"GET %b HTTP/1.1\r\nHost: h\r\n\r\n" % path.encode())
     status = wire.answer().status
     took = monotonic() - begun
     wire.close()
-    return status, took
+    return Asked(status, begun, took)
+
+
+def late(answers: list[Asked], others: list[Asked]) -> list[Asked]:
+    """
+    Those that took 50 ms longer than others did that were under way at about the same time.
+
+    :param others: of the same gateway, one after the other, that have nothing to do with Redis: where the machine
+        keeps the gateway or its clients waiting, they wait too.
+    """
+    found = []
+    for answer in answers:
+        if answer.took >= 0.05:
+            first, last = answer.begun - 0.25, answer.ended + 0.25
+            meanwhile = [other.took for other in others if other.begun < last and other.ended > first]
+            if answer.took >= 0.05 + 2.0 * max(meanwhile, default=0.0):
+                found.append(answer)
+    return found
 
 
 def start(directory: Path, name: str, limit: str, url: str, more: str = "") -> Gateway:
@@ -60,7 +94,7 @@ def start(directory: Path, name: str, limit: str, url: str, more: str = "") -> G
 def admitted(gateways: list[Gateway], count: int) -> int:
     with ThreadPoolExecutor(8) as threads:
         ports = [gateway.port for gateway in gateways] * (count // len(gateways))
-        statuses = [status for status, _ in threads.map(asked, ports)]
+        statuses = [answer.status for answer in threads.map(asked, ports)]
     assert set(statuses) <= {502, 503, 429}
     return len(statuses) - statuses.count(429)
 
@@ -116,18 +150,23 @@ def test_redis_may_fail_and_come_back_under_load(tmp_path: Path, how: str) -> No
             one.wait(lambda: True)
             for gateway in (one, two):
                 gateway.wait(lambda g=gateway: any("shared by 2 gateways" in line for line in g.output))
-            answers: list[tuple[int, float]] = []
+            answers: dict[int, list[Asked]] = {one.port: [], two.port: []}
+            others: dict[int, list[Asked]] = {one.port: [], two.port: []}
             over = Event()
 
-            def load(port: int) -> None:
+            def load(port: int, path: str, found: list[Asked]) -> None:
                 while not over.is_set():
-                    answers.append(asked(port))
+                    found.append(asked(port, path))
+
+            def count() -> int:
+                return sum(map(len, answers.values()))
 
             def served() -> int:
-                return sum(status != 429 for status, _ in answers)
+                return sum(answer.status != 429 for found in answers.values() for answer in found)
 
             with ThreadPoolExecutor(4) as threads:
-                clients = [threads.submit(load, gateway.port) for gateway in (one, two)]
+                clients = [threads.submit(load, port, "/one", found) for port, found in answers.items()]
+                clients += [threads.submit(load, port, "/two", found) for port, found in others.items()]
                 try:
                     until(lambda: served() >= limit // 3)
                     server.kill() if how == "crash" else server.hang()
@@ -135,16 +174,17 @@ def test_redis_may_fail_and_come_back_under_load(tmp_path: Path, how: str) -> No
                     server.start() if how == "crash" else server.go_on()
                     for gateway in (one, two):
                         gateway.wait(lambda g=gateway: sum("answers" in line for line in g.output) >= 2)
-                    seen = len(answers)
-                    until(lambda: len(answers) > seen + 200)
+                    seen = count()
+                    until(lambda: count() > seen + 200)
                 finally:
                     over.set()
                 for client in clients:
                     client.result()
-            assert {status for status, _ in answers} <= {502, 503, 429}
-            assert served() == pytest.approx(limit, rel=0.1)
-            slow = sorted(took for _, took in answers)
-            assert slow[-len(answers) // 100] < 0.05
+            assert {answer.status for found in answers.values() for answer in found} <= {502, 503, 429}
+            # Where the machine keeps all waiting for longer than a gateway waits for Redis, more is counted apart.
+            choking = max(other.took for found in others.values() for other in found) > DEADLINE
+            assert served() == pytest.approx(limit, rel=0.3 if choking else 0.1)
+            assert [late(answers[port], others[port]) for port in answers] == [[], []]
             assert not one.troubles()
             until(lambda: scrape(one.ports["admin"])["apigw_redis_instances"] == 2.0)  # by their signs of life
             told = scrape(one.ports["admin"])

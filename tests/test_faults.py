@@ -49,9 +49,9 @@ def test_the_time_of_day_may_jump() -> None:
 
 def test_a_row_with_a_problem_says_so() -> None:
     row = Row(
-        "none", "nothing", 9, 1, 0, 0.5, (1, 2), (1 << 20, 2 << 20), 0.1, ("lost: cut x 1",), ("1 requests lost",)
+        "none", "nothing", 9, 1, 0, 0.5, 0.02, (1, 2), (1 << 20, 2 << 20), 0.1, ("lost: cut x 1",), ("1 requests lost",)
     )
     text = page([row], 2.0)
     assert "1 of 1 rows were not within it" in text
     assert "- `none`: nothing; lost: cut x 1; **1 requests lost**." in text
-    assert "| none | 9 | 1 | 0 | 500 | 1 / 2 | 1 / 2 | 0.1 |" in text
+    assert "| none | 9 | 1 | 0 | 500 | 20 | 1 / 2 | 1 / 2 | 0.1 |" in text

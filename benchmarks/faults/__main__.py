@@ -29,6 +29,8 @@ second for healthy routes, most of them on connections that are kept, while the 
 - **again** counts those that clients sent once more, because a kept connection ended; browsers and libraries do that
   with GET.
 - **p99** is of the requests for a service that has no part in the fault, while it lasts.
+- **turn** is the longest turn of the gateway's event loop meanwhile, by its CPU time: for so long it served nobody else
+  by its own doing. What **p99** has beyond that is the wait for a CPU, for the clients of the fault need some, too.
 - **files** and **MiB** are descriptors and resident memory of all processes of the gateway, before and after.
 - **normal** is how many seconds after the end of the fault all was as before.
 
@@ -44,7 +46,7 @@ unexpected in the log. {verdict}
 
 
 def table(rows: list[Row]) -> Table:
-    header = ("fault", "sent", "lost", "again", "p99, ms", "files", "MiB", "normal, s")
+    header = ("fault", "sent", "lost", "again", "p99, ms", "turn, ms", "files", "MiB", "normal, s")
     return Table("", header, tuple(map(_cells, rows)))
 
 
@@ -55,6 +57,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         str(row.lost),
         str(row.again),
         "" if math.isnan(row.p99) else f"{row.p99 * 1000:.0f}",
+        "" if math.isnan(row.turn) else f"{row.turn * 1000:.0f}",
         "{} / {}".format(*row.files),
         f"{row.memory[0] / 2**20:.0f} / {row.memory[1] / 2**20:.0f}",
         "" if math.isnan(row.normal) else f"{row.normal:.1f}",
@@ -116,7 +119,7 @@ def bring(name: str, seconds: float, long: bool) -> Row:
         try:
             return fault.bring(Scene(started, Path(directory), seconds, long)).row(name, fault.done)
         except SceneError as error:
-            return Row(name, fault.done, 0, 0, 0, math.nan, (0, 0), (0, 0), math.nan, (), (str(error),))
+            return Row(name, fault.done, 0, 0, 0, math.nan, math.nan, (0, 0), (0, 0), math.nan, (), (str(error),))
 
 
 if __name__ == "__main__":

@@ -18,24 +18,25 @@ from typing import Any
 
 from attrs import define, frozen
 
-from benchmarks import procfs
+from benchmarks import procfs, turns
 from benchmarks.children import Children
 from benchmarks.contender import free_port
 from benchmarks.faults.load import CUT, LATE, REFUSED, WRONG
 from benchmarks.faults.peer import MODE
 
-TWISTD = Path(sys.executable).with_name("twistd")
 ROOT = Path(__file__).parents[2]
 
 STARTS_WITHIN = 30.0  # seconds
 NORMAL_WITHIN = 20.0
 RELOADS_WITHIN = 120.0
+STOPS_WITHIN = 10.0
 CALM = 0.7  # seconds of load before a fault and after its end
 SETTLES_WITHIN = 5.0  # for descriptors to come back
 SPARE_FILES = 5  # more open at the end than before, when there is no load
 GROWTH = 64 << 20  # bytes of memory that are kept after a fault at most
 
 HEALTHY = "/healthy"
+TURNS = "turns.json"
 WORDS = {REFUSED: "refused", CUT: "cut", LATE: "late", WRONG: "wrong"}
 
 _LISTENS = re.compile(r"\[(?:listener:)?([^]]+)\] IPv4Address\(.*port=([0-9]+)\)")
@@ -82,6 +83,8 @@ class Row:
     :ivar again: of those, sent once more after a connection that was in use ended.
     :ivar p99: seconds, of the requests for healthy routes, while the fault lasted.
     :ivar files: descriptors of the gateway's processes before and after; ``memory`` is their resident bytes.
+    :ivar turn: seconds of CPU time of the longest turn of the gateway's event loop meanwhile; not a number if nobody
+        could say in the end.
     :ivar normal: seconds from the fault's end until all was as before; not a number if nothing had to become normal.
     :ivar problems: what shouldn't have been; empty when all went well.
     """
@@ -92,6 +95,7 @@ class Row:
     lost: int
     again: int
     p99: float
+    turn: float
     files: tuple[int, int]
     memory: tuple[int, int]
     normal: float
@@ -193,6 +197,7 @@ class Peer:
 class Gateway:
     """``twistd apigw`` as a process, with ``ports`` of its listeners by name."""
 
+    children: Children
     pid: int
     directory: Path
     ports: dict[str, int]
@@ -204,6 +209,11 @@ class Gateway:
     @property
     def config(self) -> Path:
         return self.directory / "gw.ini"
+
+    def stop(self) -> bool:
+        """Whether it ends as it should when it is asked to."""
+        os.kill(self.pid, signal.SIGTERM)
+        return self.children.wait(self.pid, STOPS_WITHIN)
 
     def log(self) -> str:
         return (self.directory / "gateway.log").read_text("utf-8", "replace")
@@ -271,7 +281,20 @@ class Scene:
         limit = ["prlimit", f"--nofile={descriptors}"] if descriptors else []
         log = self.directory / "gateway.log"
         pid = self.children.spawn(
-            [*limit, str(TWISTD), "-n", "--pidfile=", "apigw", "--config", "gw.ini"], log=log, env=environ
+            [
+                *limit,
+                sys.executable,
+                "-m",
+                "benchmarks.turns",
+                TURNS,
+                "-n",
+                "--pidfile=",
+                "apigw",
+                "--config",
+                "gw.ini",
+            ],
+            log=log,
+            env=environ | {"PYTHONPATH": str(ROOT)},
         )
         listeners = ini.count("\nendpoint = ")
 
@@ -282,7 +305,7 @@ class Scene:
 
         until(listens, STARTS_WITHIN, "a gateway that listens")
         ports = {name: int(port) for name, port in _LISTENS.findall(log.read_text("utf-8", "replace"))}
-        gateway = Gateway(pid, self.directory, ports)
+        gateway = Gateway(self.children, pid, self.directory, ports)
         if wait:
             until(lambda: get(gateway.port, HEALTHY)[0] == 200, STARTS_WITHIN, "a gateway that serves")
         return gateway
@@ -340,7 +363,7 @@ class Watch:
         self.gone = False
         self._files = [gateway.files()] * 2
         self._memory = [gateway.memory()] * 2
-        self._begun = self._over = self._normal = math.nan
+        self._begun = self._over = self._normal = self._turn = math.nan
 
     @property
     def files_before(self) -> int:
@@ -390,6 +413,11 @@ class Watch:
         self.expect(self._files[1] <= self._files[0] + SPARE_FILES, "descriptors stay open")
         growth = self._memory[1] - self._memory[0]
         self.expect(growth <= self.kept_memory, f"{growth >> 20} MiB of memory are kept")
+        self.expect(self.gateway.stop(), "it doesn't stop")
+        noted = self.gateway.directory / TURNS
+        if noted.exists():
+            during = [turn.cpu for turn in turns.read(noted) if self._begun <= turn.begun <= self._over]
+            self._turn = max(during, default=0.0)
 
     def row(self, name: str, done: str) -> Row:
         """All of it."""
@@ -413,6 +441,7 @@ class Watch:
             lost.total(),
             sum(one["again"] for one in asked),
             took[len(took) * 99 // 100] if took else math.nan,
+            self._turn,
             (self._files[0], self._files[1]),
             (self._memory[0], self._memory[1]),
             self._normal,

@@ -33,6 +33,9 @@ from apigw.web.tunnel import Tunnel, UpgradeOutlet
 if TYPE_CHECKING:
     from apigw.web.site import Site
 
+AT_ONCE = 16
+"""Requests of one client that are begun in a turn of the loop; others wait for their turn meanwhile."""
+
 MAX_PIPELINED = 65536
 """Bytes kept of requests that follow the one under way, before the client is paused; one read of the transport."""
 
@@ -86,6 +89,7 @@ class Channel(Protocol):
         self._half_closed = False
         self._paused = False
         self._full = False
+        self._later: IDelayedCall | None = None
         self._gone = False
         self._looking: IDelayedCall | None = None
         self._provoked = False
@@ -108,6 +112,9 @@ class Channel(Protocol):
         looking, self._looking = self._looking, None
         if looking is not None:
             looking.cancel()
+        later, self._later = self._later, None
+        if later is not None:
+            later.cancel()
         exchange, self._exchange = self._exchange, None
         body, self._body, self._decoder = self._body, None, None
         gone = ClientDisconnected()
@@ -216,7 +223,7 @@ class Channel(Protocol):
             self._read_body(data)
         elif self._lingering or self._gone:
             return
-        elif self._exchange is not None or self._full:
+        elif self._exchange is not None or self._full or self._later is not None:
             if self._tunnel is not None:
                 self._tunnel.client_sent(data)
                 return
@@ -227,12 +234,17 @@ class Channel(Protocol):
             self._read_heads(self._buffer + data if self._buffer else data)
 
     def _read_heads(self, data: bytes) -> None:
-        """Begin as many requests as ``data`` holds, while each is answered before the next is begun."""
+        """Begin requests that ``data`` holds, while each is answered before the next is begun, but not too many."""
         site = self._site
+        begun = 0
         limits = self._settings.head_limits
         self._buffer = b""
         self._reading = True
         while data and self._exchange is None and not (self._lingering or self._gone or self._full):
+            if begun == AT_ONCE:
+                self._later = site.clock.callLater(0.0, self._go_on)
+                break
+            begun += 1
             now = site.seconds()
             head = self._head
             end = -1 if head is None or self._searched else follow_request_head(data, head, limits)
@@ -253,10 +265,17 @@ class Channel(Protocol):
             data = self._begin(head, data[end:], now)
         self._buffer = data
         self._reading = False
+        if self._paused and self._exchange is None and self._later is None and not self._full:
+            self._resume()
         if self._half_closed and self._decoder is not None:
             self._drop()
         elif self._half_closed and self._searched:
             self._end()
+
+    def _go_on(self) -> None:
+        """It's this client's turn again."""
+        self._later = None
+        self._next()
 
     def _begin(self, head: RequestHead, data: bytes, now: float) -> bytes:
         """:return: what of ``data`` doesn't belong to this request."""
@@ -519,9 +538,10 @@ class Channel(Protocol):
 
     def _next(self) -> None:
         """Go on with what the client sent meanwhile, if nothing is under way."""
-        if self._exchange is None and not (self._gone or self._full):
-            self._resume()
-            if self._buffer and not self._reading:
+        if self._exchange is None and not (self._gone or self._full or self._reading) and self._later is None:
+            if len(self._buffer) <= MAX_PIPELINED:
+                self._resume()
+            if self._buffer:
                 data, self._buffer = self._buffer, b""
                 self._read_heads(data)
 

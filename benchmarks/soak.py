@@ -388,6 +388,7 @@ def report(soak: Soak, seen: Sequence[tuple[int, int]], reloads: int, rest: tupl
     print("limited      " + ", ".join(f"{status} x {count:,}" for status, count in sorted(soak.answers.items())))
     print(f"memory       {late[0][0] / 2**20:.1f} to {late[-1][0] / 2**20:.1f} MiB,", end=" ")
     print(f"slope {memory / 1024:+.1f} KiB a minute, give or take {noise / 1024:.1f}")
+    print("each minute  " + " ".join(f"{bytes_ / 2**20:.1f}" for bytes_, _ in seen[::60]))
     print(
         f"descriptors  {late[0][1]} to {late[-1][1]}, slope {files:+.2f} a minute, give or take {files_noise:.2f};",
         end=" ",

@@ -29,8 +29,9 @@ second for healthy routes, most of them on connections that are kept, while the 
 - **again** counts those that clients sent once more, because a kept connection ended; browsers and libraries do that
   with GET.
 - **p99** is of the requests for a service that has no part in the fault, while it lasts.
-- **turn** is the longest turn of the gateway's event loop meanwhile, by its CPU time: for so long it served nobody else
-  by its own doing. What **p99** has beyond that is the wait for a CPU, for the clients of the fault need some, too.
+- **turn** is the longest turn of the gateway's event loop meanwhile (of the supervisor's, where there are workers), by
+  its CPU time: for so long it served nobody else by its own doing. What **p99** has beyond that is the wait for a CPU,
+  for the clients of the fault need some, too.
 - **files** and **MiB** are descriptors and resident memory of all processes of the gateway, before and after.
 - **normal** is how many seconds after the end of the fault all was as before.
 

@@ -6,8 +6,10 @@ from collections import Counter
 from threading import Event, Lock, Thread
 from time import monotonic
 
-from tests.wire.gateway import BOUND
 from tests.wire.sockets import Cut, Wire, connect
+
+PATIENCE = 60.0
+"""Seconds that a client waits: what it has asked may wait in the kernel while one process follows another."""
 
 
 class Load:
@@ -35,7 +37,7 @@ class Load:
 
     def more(self, requests: int) -> None:
         """Wait for so many to end from now on."""
-        until, end = self.count() + requests, monotonic() + BOUND
+        until, end = self.count() + requests, monotonic() + PATIENCE
         while self.count() < until:
             assert monotonic() < end, f"no {requests} answers: {self.seen}"
             self._stop.wait(0.002)
@@ -48,6 +50,7 @@ class Load:
         while not self._stop.is_set():
             try:
                 wire = connect(self._port)
+                wire.socket.settimeout(PATIENCE)
             except OSError:
                 self._note("refused")
                 self._stop.wait(0.01)

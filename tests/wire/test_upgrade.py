@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.wire.gateway import BOUND, TWISTD, environment
-from tests.wire.load import Load
+from tests.wire.load import PATIENCE, Load
 from tests.wire.sockets import Service, connect
 from tests.wire.test_workers import refused, until
 
@@ -187,9 +187,9 @@ def test_sockets_of_systemd_outlive_the_process(directory: Path, endpoint: str, 
             first = start()
             load.more(50)
             first.terminate()
-            assert first.wait(BOUND) == 0
+            assert first.wait(PATIENCE) == 0
             second = start()
             load.more(50)
         second.terminate()
-        assert second.wait(BOUND) == 0
+        assert second.wait(PATIENCE) == 0
     assert set(load.seen) == {"200"}

@@ -159,6 +159,8 @@ class Response:
     """More fields, in the form they have on the wire; sent after ``fields``."""
     trailers: Sequence[Field] = ()
     """Fields that came after the body; complete once the body is."""
+    trailing: Callable[[Sequence[Field]], list[Field]] | None = None
+    """What of :attr:`trailers` the client gets, None for all."""
     _wire: bytes | None = None
 
     def __init__(
@@ -198,6 +200,11 @@ class Response:
     def seen(self) -> Sequence[Field]:
         """:attr:`fields` for who only looks at them: they aren't copied."""
         return self._fields
+
+    def last_fields(self) -> Sequence[Field]:
+        """What of the trailers the client gets, once the body is complete."""
+        trailers = self.trailers
+        return trailers if self.trailing is None or not trailers else self.trailing(trailers)
 
     def share_fields(self, fields: Fields, wire: bytes) -> None:
         """

@@ -155,6 +155,7 @@ def _revocations() -> dict[str, Any]:
         {"name": "kind", "in": "path", "required": True, "schema": {"type": "string", "enum": list(KINDS)}},
         {"name": "value", "in": "path", "required": True, "schema": value},
     ]
+    asked = [{"name": kind, "in": "query", "required": False, "schema": value} for kind in KINDS]
     listed = {"type": "object", "required": ["revocations", "total", "max"]}
     return {
         "/api/revocations": {
@@ -162,6 +163,12 @@ def _revocations() -> dict[str, Any]:
                 "operationId": "getRevocations",
                 "summary": "Tokens that count no more.",
                 "responses": _ok(listed) | _errors(common),
+            },
+            "delete": {
+                "operationId": "deleteRevocationAsked",
+                "summary": "Let the one count again that jti or sub names, for values that a path can't have.",
+                "parameters": asked,
+                "responses": {"204": {"description": "Done."}} | _errors(about),
             },
             "post": {
                 "operationId": "postRevocation",

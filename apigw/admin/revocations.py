@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from itertools import islice
 from math import inf, isfinite
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from apigw.admin.bodies import json_object
 from apigw.admin.health import answer
@@ -30,7 +30,8 @@ class NoRoom(GatewayError):
 
 class RevocationsApi:
     """
-    ``GET`` lists, ``POST`` adds, ``GET`` and ``DELETE`` of ``/jti/VALUE`` or ``/sub/VALUE`` are about one.
+    ``GET`` lists, ``POST`` adds, ``GET`` and ``DELETE`` of ``/jti/VALUE`` or ``/sub/VALUE`` are about one, and so is
+    ``DELETE`` with ``?jti=VALUE`` or ``?sub=VALUE``, for values that a path can't have, such as one with a newline.
 
     :param keep: seconds for which an entry stays that doesn't say how long.
     :param now: seconds since 1970.
@@ -59,11 +60,14 @@ class RevocationsApi:
         request = exchange.request
         rest = request.path.removeprefix(PATH.encode()).strip(b"/")
         if rest:
-            return self._one(request.method, rest)
+            kind, _, raw = rest.partition(b"/")
+            return self._one(request.method, kind.decode("latin-1"), unquote_to_bytes(raw).decode("utf-8", "replace"))
+        if request.method == b"DELETE":
+            return self._one(request.method, *_asked(request.query))
         if request.method == b"POST":
             return self._add(exchange)
         if request.method not in (b"GET", b"HEAD"):
-            raise MethodNotAllowed(fields=[(b"Allow", b"GET, HEAD, POST")])
+            raise MethodNotAllowed(fields=[(b"Allow", b"GET, HEAD, POST, DELETE")])
         entries = [_shown(entry) for entry in islice(self._revocations.entries(), SHOWN)]
         value = {
             "revocations": entries,
@@ -73,9 +77,7 @@ class RevocationsApi:
         }
         return answer(200, b"OK", value, self._date)
 
-    def _one(self, method: bytes, rest: bytes) -> Response:
-        kind, _, raw = rest.partition(b"/")
-        key = kind.decode("latin-1"), unquote_to_bytes(raw).decode("utf-8", "replace")
+    def _one(self, method: bytes, *key: str) -> Response:
         entry = self._revocations.get(*key)
         if method == b"DELETE":
             if not self._revocations.remove(*key):
@@ -124,6 +126,14 @@ class RevocationsApi:
                 raise _wrong("for must be a duration, such as 2h.") from None
         before = _time(value, "issued_before") if "issued_before" in value else inf
         return Revocation(kind, text, expires, before)
+
+
+def _asked(query: bytes) -> tuple[str, str]:
+    """:param query: with its ``?``."""
+    asked = parse_qsl(query[1:].decode("latin-1"), keep_blank_values=True)
+    if len(asked) != 1 or asked[0][0] not in KINDS:
+        raise _wrong("Give one of jti and sub in the query.")
+    return asked[0]
 
 
 def _time(value: Mapping[str, Any], key: str) -> float:

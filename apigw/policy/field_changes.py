@@ -45,6 +45,11 @@ class FieldChanges:
         """Whether there is anything to do."""
         return bool(self._removed or self._renamed or self._added)
 
+    @property
+    def of_trailers(self) -> FieldChanges:
+        """What is left of fields after the body: none that goes from the head, has another name there, or its name."""
+        return FieldChanges((*self._removed, *self._renamed, *self._new))
+
     def __call__(self, fields: Sequence[Field]) -> list[Field]:
         renamed = self._renamed
         there = {name.translate(FOLD) for name, _ in fields} if renamed else set()

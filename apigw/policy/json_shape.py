@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 Path = tuple[str, ...]
@@ -52,10 +53,20 @@ class Shape:
         return value
 
 
-def parse(data: bytes | str) -> Any:
+def values(data: bytes | str) -> int:
+    """About how many values JSON has, and never fewer, without a look at what is text: 1 ms for a MiB."""
+    if isinstance(data, str):
+        return data.count("{") + data.count("[") + data.count(",") + 1
+    return data.count(b"{") + data.count(b"[") + data.count(b",") + 1
+
+
+def parse(data: bytes | str, most: float = inf) -> Any:
     """
-    :raises NotJson: it isn't, or is nested too deeply.
+    :param most: values, as :func:`values` counts them: to read and change one takes 0.5 to 1.6 us, however short it is.
+    :raises NotJson: it isn't, is nested too deeply, or has more values.
     """
+    if most < inf and values(data) > most:
+        raise NotJson(f"It has more than {most} values.")
     try:
         return json.loads(data, parse_constant=_refuse)
     except (ValueError, RecursionError):

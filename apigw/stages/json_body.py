@@ -23,12 +23,20 @@ _OF_BYTES = frozenset(
 """What was said of the body as it was."""
 
 
+DENSE = 10
+"""Bytes of the cap for each value: what has many small ones takes thirty times as long to change as text does."""
+
+FEW = 10_000
+"""Values that any answer may have."""
+
+
 class JsonBody:
     """
     What a route has across: changes answers of status 200 to 299 whose type is JSON.
 
     :param wrap: put it into the envelope, if it isn't in one.
-    :param cap: bytes; larger ones are passed on as they come.
+    :param cap: bytes; larger ones are passed on as they come, and those with more than a value for each ten of these
+        bytes, or 10 000 values, as they are.
     :param strict: what can't be changed, for it is too large, encoded or no JSON, isn't passed on, but an error. That
         is so for other types, too, for a client can ask many services for the same in XML or HTML.
     :param epoch: seconds since 1970.
@@ -41,6 +49,7 @@ class JsonBody:
         self._shape = shape
         self._wrap = wrap
         self._cap = cap
+        self._most = max(FEW, cap // DENSE)
         self._strict = strict
         self._epoch = epoch
 
@@ -67,7 +76,7 @@ class JsonBody:
         try:
             if data is None:
                 raise NotJson("It is too large, encoded or a part.")
-            data = write(self._changed(parse(data)))
+            data = write(self._changed(parse(data, self._most)))
         except NotJson as error:
             if not self._strict:
                 return response if data is None else _whole(response, data, list(response.seen))

@@ -45,6 +45,7 @@ class ResponseFields(Stage):
         self, changes: FieldChanges, fields: Sequence[tuple[str, Template]], statuses: Mapping[int, int]
     ) -> None:
         self._changes = changes
+        self._trailing = changes.of_trailers or None
         self._fields = [(name.encode("ascii"), field_text(template)) for name, template in fields]
         self._statuses = dict(statuses)
 
@@ -56,6 +57,7 @@ class ResponseFields(Stage):
             response.status, response.reason = status, REASONS.get(status, b"")
         if self._changes:
             response.fields = self._changes(response.seen)
+            response.trailing = self._trailing
         added: list[Field] = []
         for name, text in self._fields:
             value = text(exchange).strip(b" ")

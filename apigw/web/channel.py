@@ -18,7 +18,7 @@ from zope.interface import implementer
 from apigw.body import RequestBody
 from apigw.deadline import Deadline
 from apigw.errors import ClientDisconnected, GatewayError, MalformedRequest, RequestTimeout, ShuttingDown
-from apigw.http1.body import ChunkedDecoder, LengthDecoder
+from apigw.http1.body import ChunkedDecoder, LengthDecoder, encode_last_chunk
 from apigw.http1.errors import BadMessage
 from apigw.http1.head import find_head
 from apigw.http1.request import RequestHead, follow_request_head, parse_request_head
@@ -439,7 +439,8 @@ class Channel(Protocol):
             self._answered(True)
         elif isinstance(body, bytes):
             exchange.sent = len(body)
-            self._write(head + (b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"))
+            last = encode_last_chunk(response.last_fields())
+            self._write(head + (b"%x\r\n%b\r\n%b" % (len(body), body, last) if body else last))
             self._answered(True)
         else:
             self._deadline.set(inf)

@@ -291,7 +291,7 @@ class Http2Stream:
             self._await_window()
             return -1
         last = self._complete and size == len(pending)
-        trailers = response.trailers if last else ()
+        trailers = response.last_fields() if last else ()
         if size or (last and not trailers):
             self._connection.send_body(self.number, bytes(memoryview(pending)[:size]), last and not trailers)
             exchange.sent += size

@@ -85,7 +85,7 @@ class Pump:
         self._stopped = True
         complete = isinstance(reason.value, ResponseDone)
         if complete:
-            self._write(encode_last_chunk(self._response.trailers) if self._chunked else b"")
+            self._write(encode_last_chunk(self._response.last_fields()) if self._chunked else b"")
         else:
             if self._exchange.error is None and isinstance(reason.value, GatewayError):
                 self._exchange.error = reason.value

@@ -7,7 +7,9 @@ import gc
 import pytest
 
 from apigw.messages import Timeouts
+from apigw.policy.field_changes import FieldChanges
 from apigw.stages.body_limit import BodyLimit
+from apigw.stages.transform import ResponseFields
 from apigw.upstream.pool import PoolSettings
 from apigw.web.site import QUIET, ChannelSettings
 from tests.kit import Memory, Pipe
@@ -163,6 +165,21 @@ def test_a_chunked_answer_streams_with_its_trailers() -> None:
     assert client.take() == b"6\r\nsecond\r\n0\r\nX-Sum: 1\r\n\r\n"
     client.feed(GET)
     assert len(memory.dials) == 1
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_goes_from_the_head_does_not_come_as_a_trailer(at_once: bool) -> None:
+    changes = FieldChanges([b"x-secret"], {b"x-old": b"X-New"})
+    memory = Memory(stages=[ResponseFields(changes, [], {})])
+    client, service = begin(memory)
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Secret: 1\r\nX-Old: 2\r\n\r\n"
+    rest = b"2\r\nhi\r\n0\r\nX_Secret: 1\r\nX-Old: 2\r\nX-New: 3\r\nX-Sum: 4\r\n\r\n"
+    for piece in [head + rest] if at_once else [head, rest]:
+        service.feed(piece)
+    _, fields, body = head_of(client.take())
+    assert b"x-secret" not in fields
+    assert fields[b"x-new"] == b"2"
+    assert body == b"2\r\nhi\r\n0\r\nX-Sum: 4\r\n\r\n"
 
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])

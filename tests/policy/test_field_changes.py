@@ -39,3 +39,9 @@ def test_nor_for_an_answer(name: str) -> None:
 def test_what_it_may() -> None:
     assert not taken_of_request("X-Env")
     assert not taken_of_response("Server")
+
+
+def test_what_is_left_of_trailers() -> None:
+    changes = FieldChanges([b"x-a"], {b"x-b": b"X-E"}, [(b"X-D", b"4")]).of_trailers
+    assert changes([A, B, (b"X-B", b"1"), (b"X-E", b"2"), C, (b"X-D", b"1")]) == [C, (b"X-D", b"1")]
+    assert not FieldChanges(added=[C]).of_trailers

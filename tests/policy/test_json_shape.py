@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from apigw.policy.json_shape import NotJson, Shape, parse, write
+from apigw.policy.json_shape import NotJson, Shape, parse, values, write
 
 VALUE = {"id": 1, "user": {"name": "ann", "password": "x"}, "items": [{"id": 2, "key": "a"}, 3, [{"key": "b"}]]}
 
@@ -65,3 +65,19 @@ def test_what_is_nested_too_deeply_to_be_changed_is_refused(shape: Shape) -> Non
         value = [value]
     with pytest.raises(NotJson):
         shape(value)
+
+
+@pytest.mark.parametrize("text", ["{}", "7", "[1,[2,{}],{}]", '{"a":1,"b":[]}', '["a,b"]'])
+def test_values_are_never_counted_too_few(text: str) -> None:
+    def count(value: object) -> int:
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        return 1 + sum(map(count, inside))
+
+    assert values(text) == values(text.encode()) >= count(json.loads(text))
+
+
+def test_what_has_too_many_values_is_not_read() -> None:
+    many = b"[" + b"{}," * 99 + b"{}]"
+    assert len(parse(many, values(many))) == 100
+    with pytest.raises(NotJson, match="more than 100 values"):
+        parse(many, 100)

@@ -165,12 +165,17 @@ def test_what_the_place_answers(tmp_path: Path) -> None:
             (b"?roles=editor&scopes=,", [bearer(token)], 403),
             (b"?roles=admin&roles=editor", [bearer(token)], 200),
             (b"?scopes=read,write", [bearer(token)], 403),
-            (b"?other=1", [], 200),
+            (b"?role=admin", [bearer(token)], 400),
+            (b"?roles=editor&role=admin", [bearer(token)], 400),
+            (b"?role=admin", [], 400),
         ):
             answer = status(query, *fields)
             assert answer.status == expected, query
             assert (b"x-user-id" in [name.lower() for name, _ in answer.fields]) is (expected == 200 and bool(fields))
         assert json.loads(status(b"?scopes=read,write", bearer(token)).body)["code"] == "scope-missing"
+        assert json.loads(status(b"?role=admin").body)["code"] == "unknown-parameter"
+        told = [line for line in gateway.output if "the parameter 'role'" in line]
+        assert len(told) == 1
 
 
 def test_a_connection_is_kept(tmp_path: Path) -> None:

@@ -155,8 +155,19 @@ def test_what_is_no_revocation(user: Server, tmp_path: Path) -> None:
             assert says in json.loads(answer.body)["detail"]
         assert operator.ask("POST", "", {"jti": "a"}, kind="text/plain").status == 415
         assert operator.ask("POST", "", b" " * 70_000).status == 413
-        assert operator.ask("PUT", "", {"jti": "a"}).text("allow") == "GET, HEAD, POST"
+        assert operator.ask("PUT", "", {"jti": "a"}).text("allow") == "GET, HEAD, POST, DELETE"
         assert operator.ask("POST", "/jti/a").text("allow") == "GET, HEAD, DELETE"
         assert operator.ask("GET", "/jti/a").status == 404
         assert operator.ask("GET", "/other").status == 404
+        assert json.loads(operator.ask("GET", "").body)["total"] == 0
+
+
+def test_a_value_that_no_path_can_have_is_named_in_the_query(user: Server, tmp_path: Path) -> None:
+    with Gateway(tmp_path, INI.format(port=user.port), environ={"JWT_SECRET": SECRET.decode()}, listeners=2) as gateway:
+        operator = Operator(gateway)
+        assert operator.ask("POST", "", {"sub": "a\nä"}).status == 201
+        assert operator.ask("DELETE", "?jti=a%0A%C3%A4").status == 404
+        for query in ("?sub=a&jti=b", "?user=a", "?", ""):
+            assert operator.ask("DELETE", query).status == 400
+        assert operator.ask("DELETE", "?sub=a%0A%C3%A4").status == 204
         assert json.loads(operator.ask("GET", "").body)["total"] == 0

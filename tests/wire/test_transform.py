@@ -59,6 +59,11 @@ response.body.remove = user.password
 response.body.rename = user.mail: email
 response.body.wrap = envelope
 response.body.max = 1KiB
+[route:many]
+path = /many
+service = a
+response.body.remove = password
+response.body.otherwise = refuse
 [route:strict]
 path = /strict
 service = a
@@ -83,6 +88,8 @@ def say(asked: Question) -> Reply:
         body = json.dumps([{**SMALL, "password": "x"}]).encode()
     elif more == "encoded":
         body, fields["Content-Encoding"] = gzip.compress(body), "gzip"
+    elif more == "many":
+        body = b"[" + b"{}," * 300_000 + b"{}]"
     elif more == "broken":
         body = b'{"password": '
     elif more == "text":
@@ -225,3 +232,10 @@ def test_errors_in_templates_are_found_by_check(tmp_path: Path) -> None:
     assert "gw.ini:18: [route:fields] request.set: there is no variable {client}, did you mean client_ip?" in (
         done.stdout + done.stderr
     )
+
+
+def test_what_has_very_many_values_is_not_changed(port: int) -> None:
+    assert fetch(port, "/many").status == 200
+    answer = fetch(port, "/many?many")
+    assert answer.status == 502
+    assert b"more than 104857 values" in answer.body

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from attrs import frozen
 
 from apigw.policy.graphql.refused import Refused
+from apigw.policy.json_shape import values
 
 PARAMETERS = ("query", "operationName", "variables", "extensions", "id", "documentId", "doc_id")
 """What says what is to be executed; the last three are names that servers have for a persisted query."""
@@ -136,11 +137,17 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
         raise malformed("The target's query is not encoded as it should be.") from None
 
 
+VALUES = 100_000
+"""Of one request, as :func:`apigw.policy.json_shape.values` counts them."""
+
+
 def read_json(data: bytes, what: str) -> Any:
     """
     :param what: it is, for who sent it.
     :raises Refused: it isn't JSON, or could be read in several ways.
     """
+    if values(data) > VALUES:
+        raise malformed(f"{what} has more than {VALUES} values.")
     try:
         text = data.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)

@@ -68,6 +68,7 @@ def test_a_target() -> None:
         b'\xef\xbb\xbf{"query": "{a}"}',
         '{"query": "{a}"}'.encode("utf-16"),
         b"[" * 100_000,
+        b'{"query": "{a}", "variables": {"n": [%b{}]}}' % (b"{}," * 100_000),
         b'{"query": "{a}", "variables": {"n": %b}}' % (b"9" * 10_000),
     ],
 )

@@ -207,13 +207,17 @@ class Doors:
         """Let clients wait; operators are let in."""
         for door in self.all:
             if door.header != ADMIN:
-                cast(Any, door.port).stopReading()
+                port = cast(Any, door.port)
+                port.held = True
+                port.stopReading()
 
     def let_in(self) -> None:
         """The end of :meth:`hold`."""
         for door in self.all:
             if door.header != ADMIN and door.port is not None:
-                cast(Any, door.port).startReading()
+                port = cast(Any, door.port)
+                port.held = False
+                port.startReading()
 
     def _watch(self, door: Door) -> None:
         if door.certificates is not None:

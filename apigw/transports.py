@@ -134,7 +134,12 @@ LAST_CALL = 1024
 
 
 def _last_call(port: Any) -> None:
-    """Let in the connections that the kernel has made already: to close the socket would reset them."""
+    """
+    Let in the connections that the kernel has made already: to close the socket would reset them. Not where none was
+    to be let in yet.
+    """
+    if port.held:
+        return
     waiting = select.poll()
     waiting.register(port.fileno(), select.POLLIN)
     for _ in range(LAST_CALL):
@@ -144,7 +149,13 @@ def _last_call(port: Any) -> None:
 
 
 class _Port(tcp.Port):
-    """For TCP."""
+    """
+    For TCP.
+
+    :ivar held: clients are to wait.
+    """
+
+    held = False
 
     def connectionLost(self, reason: Any) -> None:
         _last_call(self)
@@ -153,6 +164,8 @@ class _Port(tcp.Port):
 
 class _AdoptedUnixPort(unix.Port):
     """A listening UNIX socket that was bound by somebody else, who also removes it."""
+
+    held = False
 
     def startListening(self) -> None:
         tcp._reservedFD.reserve()

@@ -52,3 +52,19 @@ async def test_who_has_connected_before_the_end_is_let_in(listening: socket.sock
         with client:
             client.settimeout(5.0)
             assert client.recv(100) == b"hello"
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_was_not_to_be_let_in_yet_is_not_at_the_end_either(listening: socket.socket) -> None:
+    factory = Factory.forProtocol(Greeting)
+    port = listen(reactor, listening, factory)
+    port.stopReading()  # type: ignore[attr-defined]
+    port.held = True  # type: ignore[attr-defined]
+    with socket.socket(listening.family) as client:
+        client.connect(listening.getsockname())
+        await port.stopListening()
+        listening.setblocking(True)
+        accepted, _ = listening.accept()
+        with accepted:
+            accepted.send(b"somebody else")
+        assert client.recv(100) == b"somebody else"

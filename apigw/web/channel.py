@@ -29,6 +29,7 @@ from apigw.streams import shutting_down
 from apigw.web.pump import Pump
 from apigw.web.taken import taken
 from apigw.web.tunnel import Tunnel, UpgradeOutlet
+from apigw.web.unread import unread
 
 if TYPE_CHECKING:
     from apigw.web.site import Site
@@ -47,6 +48,9 @@ LINGER_TIME = 5.0
 
 LOOK_FIRST, LOOK_LAST = 0.01, 0.5
 """Seconds between looks at whether a client that isn't read from is still there."""
+
+QUIET = 0.5
+"""Seconds without a request after which a connection ends when the gateway is about to stop."""
 
 CLOSE_WAIT = 8
 """What Linux says of a connection whose other end has shut its sending side (include/net/tcp_states.h)."""
@@ -104,7 +108,7 @@ class Channel(Protocol):
         peer = transport.getPeer()
         transport.registerProducer(self, True)
         self._client = ClientAddress(getattr(peer, "host", ""), getattr(peer, "port", 0), self._site.scheme, self.tls)
-        self._deadline.set(self._site.seconds() + self._settings.header_timeout)
+        self._deadline.set(self._site.seconds() + (QUIET if self._site.draining else self._settings.header_timeout))
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008 (Twisted's signature)
         self._gone = True
@@ -200,13 +204,15 @@ class Channel(Protocol):
         return self._exchange is None
 
     def close_when_idle(self) -> None:
-        """The gateway is about to stop: end with the answer under way, or now."""
-        self._close_after = True
+        """The gateway is about to stop: end with the first answer that says so, or when no request comes."""
         exchange = self._exchange
         if exchange is None:
             if not self._lingering:
-                self._end()
-        elif exchange.stream is not None:
+                self._end_if_quiet()
+            return
+        if not exchange.started or exchange.stream is not None:
+            self._close_after = True
+        if exchange.stream is not None:
             exchange.stream.end(shutting_down())
 
     def drop(self) -> None:
@@ -533,7 +539,9 @@ class Channel(Protocol):
         elif self._close_after:
             self._end()
         else:
-            self._deadline.set(self._site.seconds() + self._settings.keepalive_timeout)
+            self._deadline.set(
+                self._site.seconds() + (QUIET if self._site.draining else self._settings.keepalive_timeout)
+            )
             if self._buffer or self._paused:
                 self._next()
 
@@ -563,6 +571,13 @@ class Channel(Protocol):
             self._buffer = b""
             error = RequestTimeout("The head of the request came too slowly.", close=True)
             self._refuse_with(error, self._site.seconds())
+        else:
+            self._end_if_quiet()
+
+    def _end_if_quiet(self) -> None:
+        """End, unless a request has come already that is to be read next."""
+        if not (self._paused or self._full) and unread(self.transport):
+            self._deadline.set(self._site.seconds() + QUIET)
         else:
             self._end()
 

@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 
 from apigw.policy.http2 import PREFACE
 from apigw.web.h2 import Http2Connection
+from apigw.web.unread import unread
 
 if TYPE_CHECKING:
     from apigw.web.site import Site
@@ -39,7 +40,8 @@ class Unknown(Protocol):
         return not self._data
 
     def close_when_idle(self) -> None:
-        self.drop()
+        if not unread(self.transport):
+            self.drop()
 
     def drop(self) -> None:
         self.transport.abortConnection()

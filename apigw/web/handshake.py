@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from apigw.policy.client_auth import ClientAuth, ClientCertificate, ClientTls
+from apigw.web.unread import unread
 
 if TYPE_CHECKING:
     from apigw.web.channel import Channel
@@ -83,7 +84,8 @@ class Handshake(Protocol):
         return True
 
     def close_when_idle(self) -> None:
-        self.drop()
+        if not unread(self.transport):
+            self.drop()
 
     def drop(self) -> None:
         self.transport.abortConnection()

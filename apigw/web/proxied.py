@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from apigw.policy.forwarded import Forwarding
 from apigw.policy.proxy_protocol import BadProxyHeader, ProxyHeader, parse_proxy_header
+from apigw.web.unread import unread
 
 if TYPE_CHECKING:
     from apigw.web.site import Site
@@ -45,7 +46,8 @@ class Proxied(Protocol):
         return True
 
     def close_when_idle(self) -> None:
-        self.drop()
+        if not unread(self.transport):
+            self.drop()
 
     def drop(self) -> None:
         self.transport.abortConnection()

@@ -16,10 +16,7 @@ from apigw.http1.head import HeadLimits
 from apigw.policy.http2 import Http2Limits
 from apigw.routes import GatewayRoutes
 from apigw.telemetry.http2 import Http2Counts
-from apigw.web.channel import Channel
-
-QUIET = 0.5
-"""Seconds in which no request comes in on a connection that is closed without one."""
+from apigw.web.channel import QUIET, Channel
 
 
 @frozen

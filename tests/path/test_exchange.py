@@ -708,6 +708,31 @@ def test_a_request_that_was_on_its_way_when_a_drain_began_is_answered() -> None:
     assert client.closed == "lost"
 
 
+def test_a_request_that_follows_an_answer_begun_before_a_drain_is_answered() -> None:
+    memory = Memory()
+    client, service = begin(memory)
+    service.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhi")
+    memory.site.drain(10)
+    memory.clock.advance(2 * QUIET)
+    service.feed(b"ho")
+    assert b"connection" not in head_of(client.take())[1]
+    client.feed(GET)
+    service.feed(OK)
+    assert head_of(client.take())[1][b"connection"] == b"close"
+    assert client.closed == "lost"
+
+
+def test_a_connection_ends_on_which_nothing_follows_an_answer_begun_before_a_drain() -> None:
+    memory = Memory()
+    client, service = begin(memory)
+    service.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhi")
+    memory.site.drain(10)
+    service.feed(b"ho")
+    assert not client.closed
+    memory.clock.advance(QUIET)
+    assert client.closed == "lost"
+
+
 def test_a_drain_cuts_what_does_not_end() -> None:
     memory = Memory()
     busy, service = begin(memory)

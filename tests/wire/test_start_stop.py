@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from apigw.web.site import QUIET
 from tests.wire.conftest import INI
 from tests.wire.gateway import BOUND, Gateway, run
 from tests.wire.sockets import Cut, Service, connect
@@ -164,6 +165,28 @@ def test_a_stop_waits_for_the_request_in_flight(directory: Path, own_service: Se
         assert busy.ended()
         assert gateway.ends() == 0
         assert gateway.line(answer.text("x-request-id"))["error"] is None
+
+
+def test_a_stop_loses_no_request_that_came_while_the_process_had_no_time(directory: Path, own_service: Service) -> None:
+    with Gateway(directory, INI.format(port=own_service.port)) as gateway:
+        idle, last = connect(gateway.port), connect(gateway.port)
+        for wire in (idle, last):
+            wire.send(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert wire.answer().all(b"connection") == []
+        gateway.signal(signal.SIGTERM)
+        gateway.wait(lambda: any("SIGTERM: drain" in line for line in gateway.output))
+        told: list[bytes] = []
+        while told != [b"close"]:  # from then on it drains
+            last.send(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n")
+            told = last.answer().all(b"connection")
+        gateway.signal(signal.SIGSTOP)
+        idle.send(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n")
+        time.sleep(1.5 * QUIET)  # what goes by is what is tested
+        gateway.signal(signal.SIGCONT)
+        assert idle.answer().one(b"connection") == b"close"
+        idle.close()
+        last.close()
+        assert gateway.ends() == 0
 
 
 def test_a_stop_does_not_wait_longer_than_it_may(directory: Path, own_service: Service) -> None:

@@ -29,7 +29,7 @@ from apigw.notify import SILENT, Notify
 from apigw.policy.token_counts import TokenCounts
 from apigw.reload import CannotStart, Commit, Reload, Source, in_turns
 from apigw.sockets import Sockets
-from apigw.starting import when_running
+from apigw.starting import when_stopping
 from apigw.telemetry.error_log import ErrorLog
 from apigw.telemetry.http2 import Http2Metrics
 from apigw.telemetry.levels import LogLevels
@@ -268,6 +268,7 @@ class Gateway(MultiService):
     # -- running -------------------------------------------------------------------------------------------------
 
     def startService(self) -> None:
+        when_stopping(self._reactor, self._asked_to_stop)
         super().startService()
         if self._lines is not None:
             self._lines.start()
@@ -281,7 +282,6 @@ class Gateway(MultiService):
         if self.yields is None:
             self._builder.start_checks()
         self.take_signals()
-        when_running(self._reactor, self._take_stop_signals)
         self._doors.start()
         if self._builder.demos and self.yields is None and sys.__stdout__ is not None:
             self._greet(sys.__stdout__)
@@ -348,14 +348,6 @@ class Gateway(MultiService):
 
         if self._upgrade is not None:
             signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(self._asked_to_upgrade))
-
-    def _take_stop_signals(self) -> None:
-        """
-        In place of the reactor's own way with them, by which twistd ends as if it were killed (exit status 143, not 0)
-        and a second signal is an error in the log.
-        """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda number, _: self._reactor.callFromThread(self._asked_to_stop, number))
 
     def _asked_to_stop(self, number: int) -> None:
         """Drain; who asks twice doesn't want to wait for that."""

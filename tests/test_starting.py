@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
 import pytest
 
 PROGRAM = """\
+import os
 import sys
 from twisted.application.service import Service
 from twisted.internet import reactor
 from twisted.logger import globalLogBeginner, textFileLogObserver
-from apigw.starting import Start, when_running
+from apigw.starting import Start, when_running, when_stopping
 
 globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stdout)], redirectStandardIO=False)
 
@@ -40,3 +42,13 @@ def test_it_ends_with_a_reason(do: str, status: int, left: str) -> None:
     assert done.returncode == status
     assert ("can't start: OSError: [Errno 28] No space left on device" in done.stdout) is (status != 0)
     assert done.stdout.endswith(left)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_that_comes_before_the_reactor_runs_is_one_in_order(number: signal.Signals) -> None:
+    do = f"when_stopping(reactor, lambda _: reactor.stop()); os.kill(os.getpid(), {int(number)})"
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(do=do)], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == 0
+    assert done.stdout.endswith("unflushed")

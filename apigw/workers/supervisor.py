@@ -28,7 +28,7 @@ from apigw.policy.gcra import CAPACITY
 from apigw.reload import CannotStart, Commit, Reload, Source, in_turns
 from apigw.sockets import PASSED as SOCKETS_PASSED
 from apigw.sockets import Sockets, passing
-from apigw.starting import end, when_running
+from apigw.starting import end, when_running, when_stopping
 from apigw.state.directory import make
 from apigw.state.shared import SharedMemory
 from apigw.telemetry.error_log import ErrorLog
@@ -454,23 +454,22 @@ class Supervisor(MultiService):
     # -- running -------------------------------------------------------------------------------------------------------
 
     def startService(self) -> None:
+        when_stopping(self._reactor, self._asked_to_stop)
         super().startService()
         self._levels.install()
         # In memory, for the file system of a container may be read-only.
         self._directory, self._lock = make()
         if self._lines is not None:
             self._lines.start()
-        for held in self._held:
-            self._listens(held)
-        self._doors.start()
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._asked_to_reload))
         signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self._reopen))
         signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(self._asked_to_upgrade))
+        for held in self._held:
+            self._listens(held)
+        self._doors.start()
         when_running(self._reactor, self._begin)
 
     def _begin(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda number, _: self._reactor.callFromThread(self._asked_to_stop, number))
         self._resize()
         self._pings.start(PING_EVERY, now=False)
 

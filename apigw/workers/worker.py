@@ -85,9 +85,9 @@ class Worker(Gateway):
         for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)
 
-    def _take_stop_signals(self) -> None:
-        super()._take_stop_signals()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    def _asked_to_stop(self, number: int) -> None:
+        if number != signal.SIGINT:
+            super()._asked_to_stop(number)
 
     # -- told by the supervisor --------------------------------------------------------------------------------------
 

@@ -167,6 +167,14 @@ def test_a_stop_waits_for_the_request_in_flight(directory: Path, own_service: Se
         assert gateway.line(answer.text("x-request-id"))["error"] is None
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_may_be_stopped_as_soon_as_it_says_that_it_listens(directory: Path, workers: int) -> None:
+    ini = INI.format(port=9).replace("[gateway]\n", f"[gateway]\nworkers = {workers}\n")
+    with Gateway(directory, ini) as gateway:
+        gateway.signal(signal.SIGTERM)
+        assert gateway.ends() == 0
+
+
 def test_a_stop_loses_no_request_that_came_while_the_process_had_no_time(directory: Path, own_service: Service) -> None:
     with Gateway(directory, INI.format(port=own_service.port)) as gateway:
         idle, last = connect(gateway.port), connect(gateway.port)
@@ -263,7 +271,6 @@ setattr(getattr(importlib.import_module(module), name), method, fail)
     ("workers", "fault"),
     [
         (1, "apigw.doors:Doors:start"),
-        (1, "apigw.service:Gateway:_take_stop_signals"),
         (2, "apigw.doors:Doors:start"),
         (2, "apigw.workers.supervisor:Supervisor:_resize"),
         (2, "apigw.wiring:Wiring:commit"),

@@ -18,7 +18,9 @@ from twisted.logger import Logger, globalLogPublisher
 
 from apigw import __version__
 from apigw.admin.actions import ROUTE, NotPossible, Steering
+from apigw.admin.done import NOTHING, Done, Handed
 from apigw.admin.live import Live
+from apigw.admin.revocations import all_lines, take
 from apigw.config import ConfigErrors, GatewayConfig
 from apigw.config.loader import Steps, whole
 from apigw.dates import HttpDate
@@ -63,6 +65,7 @@ class Gateway(MultiService):
     :param sockets: opens the listeners.
     :param upgrade: starts the process that follows this one.
     :param notify: tells the service manager.
+    :param handed: what the process before has told this one.
     :raises CannotStart: a listener's address is taken or not permitted, a file can't be opened.
 
     Listeners are bound here, before twistd becomes a daemon and sheds its privileges, so that a taken port is an
@@ -81,6 +84,7 @@ class Gateway(MultiService):
         sockets: Sockets,
         upgrade: Upgrade | None = None,
         notify: Notify = SILENT,
+        handed: Handed = NOTHING,
     ) -> None:
         super().__init__()
         self._config = config
@@ -98,6 +102,8 @@ class Gateway(MultiService):
         self._source = source
         self._upgrade = upgrade
         self._notify = notify
+        self._handed = handed
+        self._done = Done()
         self._passed_on = False
         self.reload = Reload(source, self.prepare, self._reloads, notify)
         self._date = HttpDate()
@@ -108,6 +114,7 @@ class Gateway(MultiService):
         self._live = None if self._metrics is None else self._build_live(self._metrics)
         self._wiring = Wiring(config, self._around())
         whole(self._wiring.build())
+        take(handed.revocations, self._wiring.revocations)
         opened = self._doors.prepare(config, self._wiring)
         sockets.close()
         opened.take()
@@ -129,7 +136,7 @@ class Gateway(MultiService):
             lambda: self._draining,
             self._token_counts,
             self._live,
-            Steering(self._maintain, lambda: self._maintenance, self._levels, self._source.loading),
+            Steering(self._maintain, lambda: self._maintenance, self._levels, self._source.loading, self._done),
             private=self.yields is not None,
         )
 
@@ -289,9 +296,22 @@ class Gateway(MultiService):
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         known = self._wiring.known()
-        if not known.called:
+        if not known.called or self._handed.done:
             self._doors.hold()
-        known.addCallback(lambda _: self._reactor.callWhenRunning(self.knows))
+        known.addCallback(lambda _: self._reactor.callWhenRunning(self._repeat))
+
+    def _repeat(self) -> None:
+        """Do what operators have had the process before do, and only then let clients in."""
+        Deferred.fromCoroutine(self._repeat_all()).addCallback(lambda _: self.knows())
+
+    async def _repeat_all(self) -> None:
+        for asking in self._handed.done:
+            try:
+                if self._wiring.api is not None:
+                    await self._wiring.api.repeat(asking)
+            except Exception as error:  # whatever it is, clients wait
+                what = b" ".join((asking[1], asking[3])).decode("utf-8", "replace")
+                self._log.warn("can't be done again: {what}: {error}", what=what, error=error)
 
     def knows(self) -> None:
         """It knows all that it needs to: clients may come."""
@@ -360,7 +380,8 @@ class Gateway(MultiService):
 
     def _asked_to_upgrade(self) -> None:
         if self._upgrade is not None and not self._draining:
-            self._upgrade(self._doors.descriptors(), self._follow)
+            handed = Handed(tuple(self._done), all_lines(self._wiring.revocations))
+            self._upgrade(self._doors.descriptors(), handed, self._follow)
 
     def _follow(self) -> None:
         """Another process accepts connections now."""

@@ -18,15 +18,15 @@ from apigw.reload import Source
 from apigw.sockets import PASSED as SOCKETS
 from apigw.sockets import Sockets
 from apigw.starting import Start
+from apigw.upgrade import HANDED, Upgrade, followed, handed
 from apigw.upgrade import PASSED as UPGRADE
-from apigw.upgrade import Upgrade, followed
 from apigw.workers.passing import started, text_of
 
 if TYPE_CHECKING:
     from apigw.service import Gateway
     from apigw.workers.supervisor import Supervisor
 
-PASSED_ON = (SOCKETS, UPGRADE, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", *VARIABLES)
+PASSED_ON = (SOCKETS, UPGRADE, HANDED, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", *VARIABLES)
 
 
 class Options(usage.Options):
@@ -125,6 +125,7 @@ def _service(options: Options, reactor: Any) -> Gateway | Supervisor:
 
         return Worker(options.loaded, reactor, source, sockets, options.start)
     notify = Notify(os.environ, reactor)
+    told = handed(os.environ)
     for name in PASSED_ON:
         os.environ.pop(name, None)  # it was for this process, not for those that it starts
     upgrade = options.successor(reactor, notify)
@@ -132,11 +133,12 @@ def _service(options: Options, reactor: Any) -> Gateway | Supervisor:
         from apigw.workers.supervisor import Supervisor
 
         arguments = options.again(reactor)
-        supervisor = Supervisor(options.loaded, reactor, source, sockets, options.text, arguments, upgrade, notify)
+        text = options.text
+        supervisor = Supervisor(options.loaded, reactor, source, sockets, text, arguments, upgrade, notify, told)
         if options.followed is not None:
-            told = options.followed
-            supervisor.all_ready.addCallback(lambda _: told.tell(reactor))
+            before = options.followed
+            supervisor.all_ready.addCallback(lambda _: before.tell(reactor))
         return supervisor
     if options.followed is not None:
         reactor.callWhenRunning(options.followed.tell, reactor)
-    return Gateway(options.loaded, reactor, source, sockets, upgrade, notify)
+    return Gateway(options.loaded, reactor, source, sockets, upgrade, notify, told)

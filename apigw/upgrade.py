@@ -15,9 +15,13 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from apigw.admin.done import PASSED as HANDED
+from apigw.admin.done import Handed, handed
 from apigw.notify import SILENT, Notify
 from apigw.sockets import PASSED as SOCKETS_PASSED
 from apigw.sockets import passing
+
+__all__ = ["HANDED", "PASSED", "Followed", "Upgrade", "followed", "handed"]
 
 PASSED = "APIGW_UPGRADE"
 """Variable by which a process knows what it follows."""
@@ -63,21 +67,24 @@ class Upgrade:
         self._notify = notify
         self._under_way = False
 
-    def __call__(self, sockets: Mapping[str, list[int]], follow: Callable[[], object]) -> None:
+    def __call__(self, sockets: Mapping[str, list[int]], handed: Handed, follow: Callable[[], object]) -> None:
         """
         Start the new process.
 
         :param sockets: descriptors by the texts of their endpoints.
+        :param handed: what it is told of.
         :param follow: called when it accepts connections; else all goes on as it was.
         """
         if self._under_way:
             return
         self._under_way = True
-        descriptors = [one for several in sockets.values() for one in several]
+        told = handed.file()
+        descriptors = [told, *(one for several in sockets.values() for one in several)]
         channel = max(*descriptors, 2, 2) + 1
         environ = {name: value for name, value in os.environ.items() if not name.startswith("LISTEN_")}
         environ |= self._notify.environment
         environ[SOCKETS_PASSED] = passing(dict(sockets))
+        environ[HANDED] = str(told)
         environ[PASSED] = json.dumps({"ready": channel, "process": os.getpid(), "pid_file": self._pid_file})
         successor = _Successor(channel)
         inherited: dict[int, int | str] = {one: one for one in (0, 1, 2, *descriptors)}
@@ -89,6 +96,7 @@ class Upgrade:
             path=None,
             childFDs={**inherited, channel: "r"},
         )
+        os.close(told)
         self._log.info("upgrade: process {pid} is to follow", pid=process.pid)
         timer = self._reactor.callLater(READY_WITHIN, process.signalProcess, "KILL")
 

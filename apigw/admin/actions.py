@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
 
+from apigw.admin.done import Done
 from apigw.admin.operations import Asked, Operation, Schema, wrong
 from apigw.admin.states import peer_state
 from apigw.config import GatewayConfig
@@ -53,12 +54,14 @@ class Steering:
     :ivar load: from the text of a configuration to it; raises :class:`~apigw.config.ConfigErrors`.
     :ivar maintenance: what operators have said of it, by service, and by route with :data:`ROUTE` before its name; with
         an empty name of the whole gateway.
+    :ivar done: what they have done.
     """
 
     maintain: Maintain
     maintenance: Callable[[], Mapping[str, float]]
     levels: LogLevels
     load: Callable[[str], Generator[None, None, GatewayConfig]]
+    done: Done = field(factory=Done)
 
 
 class Actions:

@@ -112,6 +112,7 @@ class AdminApi:
         yield Operation("GET", "/api/version", "What runs, and for how long.", self.version, version)
 
     def _stream(self, asked: Asked) -> object:
+        assert asked.exchange is not None
         return self._streams(asked.exchange)
 
     def routes(self, _: Asked) -> Value:

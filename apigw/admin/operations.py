@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,6 +11,7 @@ from attrs import field, frozen
 from twisted.logger import Logger
 
 from apigw.admin.bodies import MAX_BODY, json_object
+from apigw.admin.done import Asking, Done
 from apigw.admin.health import answer
 from apigw.dates import HttpDate
 from apigw.errors import ClientError, MethodNotAllowed, RouteNotFound
@@ -24,11 +26,12 @@ NOTHING: Schema = {"type": "object"}
 @frozen
 class Asked:
     """
+    :ivar exchange: None where something is done again that was asked for before.
     :ivar query: of parameters that are named more than once the last.
     :ivar body: an object that has what the operation needs; empty for operations without a body.
     """
 
-    exchange: Exchange
+    exchange: Exchange | None
     query: Mapping[str, str]
     body: Mapping[str, Any]
 
@@ -80,13 +83,15 @@ def wrong(text: str) -> ClientError:
 class Operations:
     """
     :param operations: in the order in which they are described.
+    :param done: takes down those that change something.
     """
 
     _log = Logger()
 
-    def __init__(self, operations: Iterable[Operation], date: HttpDate) -> None:
+    def __init__(self, operations: Iterable[Operation], date: HttpDate, done: Done) -> None:
         self.all = tuple(operations)
         self._date = date
+        self._done = done
         self._paths: dict[bytes, dict[str, Operation]] = {}
         for operation in self.all:
             self._paths.setdefault(operation.path.encode(), {})[operation.method] = operation
@@ -127,13 +132,31 @@ class Operations:
 
     def _answer(self, exchange: Exchange, operation: Operation, done: object, body: Mapping[str, Any]) -> Response:
         if operation.acts:
-            self._log.info(
-                "admin: {path} {what} by {who}",
-                path=operation.path,
-                what=" ".join(f"{name}={value!r}" for name, value in body.items()),
-                who=exchange.client_ip or "a UNIX socket",
-            )
+            self._acted(operation, body, exchange.client_ip or "a UNIX socket")
         return done if isinstance(done, Response) else answer(200, b"OK", done, self._date)
+
+    def _acted(self, operation: Operation, body: Mapping[str, Any], who: str) -> None:
+        what = " ".join(f"{name}={value!r}" for name, value in body.items())
+        self._log.info("admin: {path} {what} by {who}", path=operation.path, what=what, who=who)
+        written = json.dumps(body).encode()
+        self._done.note((operation.method.encode(), operation.path.encode(), b"application/json", written))
+
+    async def repeat(self, asking: Asking) -> None:
+        """
+        Do again what an operator has had another process do.
+
+        :raises GatewayError: it can't be done here.
+        """
+        method, target, _, body = asking
+        operation = self._paths.get(target, {}).get(method.decode("latin-1"))
+        if operation is None or not operation.acts or operation.takes is None:
+            raise RouteNotFound("There is no such action.")
+        value = json.loads(body)
+        _check(operation.takes, operation.needs, value)
+        done = operation.do(Asked(None, {}, value))
+        if isinstance(done, Awaitable):
+            await done
+        self._acted(operation, value, "the process before")
 
 
 def _query(operation: Operation, query: bytes) -> dict[str, str]:

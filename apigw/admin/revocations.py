@@ -8,15 +8,19 @@ from math import inf, isfinite
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+from twisted.logger import Logger
+
 from apigw.admin.bodies import json_object
 from apigw.admin.health import answer
 from apigw.config.units import parse_duration
 from apigw.dates import HttpDate
 from apigw.errors import ClientError, GatewayError, MethodNotAllowed, RouteNotFound
 from apigw.messages import Exchange, Response
-from apigw.policy.revocations import KINDS, MAX_VALUE, Revocation, Revocations, RevocationsFull
+from apigw.policy.revocations import KINDS, MAX_VALUE, Revocation, Revocations, RevocationsFull, packed, unpacked
 
 PATH = "/api/revocations"
+
+_log = Logger()
 
 SHOWN = 1000
 """Entries in one answer."""
@@ -126,6 +130,25 @@ class RevocationsApi:
                 raise _wrong("for must be a duration, such as 2h.") from None
         before = _time(value, "issued_before") if "issued_before" in value else inf
         return Revocation(kind, text, expires, before)
+
+
+def all_lines(revocations: Revocations) -> str:
+    """All of them, for :func:`take` in another process."""
+    return "".join(f"{packed(entry)}\n" for entry in revocations.entries())
+
+
+def take(lines: str, revocations: Revocations) -> None:
+    """Put in, or take out, what isn't so already."""
+    for line in lines.splitlines():
+        key, entry = unpacked(line)
+        if entry is None:
+            revocations.drop(*key)
+        elif revocations.listed.get(key) != entry:
+            try:
+                revocations.take(entry)
+            except RevocationsFull as full:
+                _log.error("a token that is revoked may be let in by a process that starts: {full}", full=full)
+                return
 
 
 def _asked(query: bytes) -> tuple[str, str]:

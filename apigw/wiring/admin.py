@@ -80,7 +80,7 @@ class AdminListener:
             anybody = [*self._common.logging(), *anybody]
             every = [*anybody, AdminOnly(self._common.access)]
         scrape = Scrape(self._metrics.registry, self._reactor, self._seconds, self._date)
-        api = Operations(self._operations(), self._date)
+        api = self.api = Operations(self._operations(), self._date, self._around.steering.done)
         reloads = ReloadApi(self._around.reload, self._around.reloads.told, self._date)
         places = {
             "/metrics": Route("admin-metrics", "", every, scrape),

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 
 from apigw.admin.actions import NotPossible
 from apigw.admin.live import Seen
+from apigw.admin.operations import Operations
 from apigw.config import ConfigErrors, GatewayConfig
 from apigw.config.loader import Steps
 from apigw.core import GatewayCore
@@ -38,6 +39,8 @@ class Wiring:
     core: GatewayCore
     routes: GatewayRoutes
     admin: tuple[GatewayCore, GatewayRoutes]
+    api: Operations | None = None
+    """What operators may do; None without an admin listener."""
     _edge: Edge
     _services: Services
     _parts: Parts
@@ -67,7 +70,9 @@ class Wiring:
         yield from routing.build()
         self.core, self.routes = routing.core, routing.resources
         if config.admin is not None:
-            self.admin = AdminListener(config, around, parts, common, services, routing.find, self._beside).build()
+            listener = AdminListener(config, around, parts, common, services, routing.find, self._beside)
+            self.admin = listener.build()
+            self.api = listener.api
 
     def commit(self) -> None:
         """Begin to work, and end what of the configuration before isn't needed any more."""

@@ -14,6 +14,7 @@ from twisted.internet.defer import DeferredLock
 from apigw.admin.access import AdminAccess, AdminOnly
 from apigw.admin.dashboard import PATH as DASHBOARD_PATH
 from apigw.admin.dashboard import Dashboard
+from apigw.admin.done import Done
 from apigw.admin.health import answer
 from apigw.admin.reload import PATH as RELOAD_PATH
 from apigw.admin.reload import ReloadApi
@@ -62,6 +63,7 @@ class AdminWiring:
     lines: LineWriter | None
     reactor: Any
     known: Known
+    done: Done
     changes: DeferredLock = Factory(DeferredLock)
     gather: Gather | None = None
     live: LiveTogether | None = None
@@ -81,7 +83,7 @@ class AdminWiring:
             own: dict[bytes, Callable[[Exchange], Awaitable[Response]]] = {WORKERS_PATH: self._told}
             own[RELOAD_PATH.encode()] = ReloadApi(self.reload, self.reloads.told, date)
             gather = self.gather = Gather(
-                self.workers, own, self.registry, self.ledger, self.reactor, date, self.known, self.changes
+                self.workers, own, self.registry, self.ledger, self.reactor, date, self.known, self.done, self.changes
             )
             live = self.live = LiveTogether(lambda: gather.values(NOW_PATH.encode()), self.reactor)
             streams = Streams(live, date)

@@ -19,6 +19,7 @@ from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
 from apigw.admin.bodies import collected
+from apigw.admin.done import EFFECTLESS, Asking, Done
 from apigw.admin.health import READ, answer
 from apigw.dates import HttpDate
 from apigw.errors import UpstreamUnavailable
@@ -33,17 +34,8 @@ from apigw.workers.together import COMBINED
 PATIENCE = 5.0
 """Seconds that a worker has for its answer; one that hangs doesn't keep the others' from being told."""
 
-KEPT = 10_000
-"""Requests of operators that are repeated to new workers; of more the first are forgotten."""
-
-EFFECTLESS = (b"/api/explain", b"/api/plan", b"/api/cache/purge")
-"""Paths whose POST changes nothing that a new worker has, or needs to be told."""
-
 MAX_BODY = 4 * 1024 * 1024
 """Bytes of a request; what an operation takes at most it says itself."""
-
-Asking = tuple[bytes, bytes, bytes | None, bytes]
-"""Method, target, type of the body, body."""
 
 
 @frozen
@@ -64,6 +56,7 @@ class Gather:
     :param workers: those that answer now.
     :param own: paths that the supervisor answers itself.
     :param registry: of the supervisor's own metrics.
+    :param done: what else operators have done.
     :param known: revocations, which new workers get as they are.
     :param changes: held while workers are told to change something: all are told in one order, and whoever starts has
         been told all before it.
@@ -80,6 +73,7 @@ class Gather:
         reactor: Any,
         date: HttpDate,
         known: Known,
+        done: Done,
         changes: DeferredLock,
     ) -> None:
         self._workers = workers
@@ -90,7 +84,7 @@ class Gather:
         self._date = date
         self._known = known
         self._changes = changes
-        self._done: dict[Asking, None] = {}
+        self._done = done
 
     async def __call__(self, exchange: Exchange) -> Response:
         """:raises UpstreamUnavailable: no worker answers."""
@@ -122,7 +116,7 @@ class Gather:
 
         :raises Exception: of whatever kind; it doesn't answer.
         """
-        for request in list(self._done):
+        for request in self._done:
             told = await self._one(worker, *request)
             if told.status >= 400:
                 self._log.warn(
@@ -137,10 +131,7 @@ class Gather:
         told = await self._ask(request)
         done = next((one for one in told if one.status < 300), None)
         if done is not None and not self._known.answered(request[0], request[1], done.body):
-            self._done.pop(request, None)
-            self._done[request] = None
-            if len(self._done) > KEPT:
-                del self._done[next(iter(self._done))]
+            self._done.note(request)
         return told
 
     async def _ask(self, request: Asking) -> list[Told]:

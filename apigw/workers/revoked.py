@@ -9,10 +9,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 
-from apigw.admin.revocations import PATH
-from apigw.policy.revocations import KINDS, Revocation, Revocations, RevocationsFull, packed, removed, unpacked
+from apigw.admin.revocations import PATH, all_lines, take
+from apigw.policy.revocations import KINDS, Revocation, Revocations, packed, removed
 
 MOST = 50_000
 """Bytes told at once; AMP takes 64 KiB, and one entry has 13 KiB at most."""
@@ -20,8 +19,6 @@ MOST = 50_000
 
 class Known:
     """What a supervisor knows of revocations."""
-
-    _log = Logger()
 
     def __init__(self, now: Callable[[], float], size: int) -> None:
         self._revocations = Revocations(now, size)
@@ -31,7 +28,7 @@ class Known:
 
     def text(self) -> str:
         """All of them, for :func:`take`."""
-        return "".join(f"{packed(entry)}\n" for entry in self._revocations.entries())
+        return all_lines(self._revocations)
 
     def told(self, lines: str) -> None:
         """By a worker."""
@@ -92,20 +89,6 @@ class Telling:
         untold, self._untold = self._untold, []
         for part in _parts(untold):
             self._tell(part)
-
-
-def take(lines: str, revocations: Revocations) -> None:
-    """Put in, or take out, what isn't so already."""
-    for line in lines.splitlines():
-        key, entry = unpacked(line)
-        if entry is None:
-            revocations.drop(*key)
-        elif revocations.listed.get(key) != entry:
-            try:
-                revocations.take(entry)
-            except RevocationsFull as full:
-                Known._log.error("a token that is revoked may be let in by workers that start: {full}", full=full)
-                return
 
 
 def _parts(lines: list[str]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, globalLogPublisher
 
+from apigw.admin.done import Done, Handed
 from apigw.config import GatewayConfig
 from apigw.config.endpoints import ListenEndpoint
 from apigw.doors import Doors
@@ -85,6 +86,7 @@ class Supervisor(MultiService):
     :param arguments: of twistd, for the workers.
     :param upgrade: starts the process that follows this one.
     :param notify: tells the service manager.
+    :param handed: what the process before has told this one.
 
     :ivar all_ready: fires when all workers accept connections for the first time.
     :raises CannotStart: a listener's address is taken or not permitted, a file can't be opened.
@@ -102,6 +104,7 @@ class Supervisor(MultiService):
         arguments: Sequence[str],
         upgrade: Upgrade,
         notify: Notify,
+        handed: Handed,
     ) -> None:
         super().__init__()
         self._config = config
@@ -146,6 +149,8 @@ class Supervisor(MultiService):
         except OSError as failed:
             raise CannotStart(f"[gateway] access_log: can't open {where}: {failed.strerror}") from None
         self._known = Known(time, config.revocation.entries)
+        self._known.told(handed.revocations)
+        self._done = Done(handed.done)
         self._admin = AdminWiring(
             self.ready_workers,
             self.reload,
@@ -156,6 +161,7 @@ class Supervisor(MultiService):
             self._lines,
             reactor,
             self._known,
+            self._done,
         )
         self._held = self._open(config, [])
         self._doors = Doors(reactor, sockets)
@@ -487,7 +493,7 @@ class Supervisor(MultiService):
 
     def _asked_to_upgrade(self) -> None:
         if not self._draining:
-            self._upgrade(self.descriptors(), self._follow)
+            self._upgrade(self.descriptors(), Handed(tuple(self._done), self._known.text()), self._follow)
 
     def _follow(self) -> None:
         """Another process accepts connections now."""

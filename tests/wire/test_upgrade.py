@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.wire.gateway import BOUND, TWISTD, environment
 from tests.wire.load import PATIENCE, Load
-from tests.wire.sockets import Service, connect
+from tests.wire.sockets import Service, Wire, connect
 from tests.wire.test_workers import refused, until
 
 INI = """\
@@ -43,17 +45,20 @@ def signal_to(process: int, number: signal.Signals) -> None:
 class Running:
     """A gateway whose processes follow each other. :ivar port: of its public listener."""
 
-    def __init__(self, directory: Path, workers: int, service: int) -> None:
+    def __init__(
+        self, directory: Path, workers: int, service: int, ini: str = INI, environ: Mapping[str, str] | None = None
+    ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self.directory = directory
+        self._ini = ini
         self._pid_file = directory / "gw.pid"
         self._values = {"directory": directory, "port": self.port, "service": service}
         self.write(workers)
         self.process = subprocess.Popen(
             [TWISTD, "-n", "--pidfile=gw.pid", "--logfile=gw.log", "apigw", "--config", "gw.ini"],
             cwd=directory,
-            env=environment(),
+            env=environment(environ),
             stdin=subprocess.DEVNULL,
         )
         until(lambda: not refused(self.port) and self.pid)  # it listens before twistd writes the file
@@ -63,7 +68,7 @@ class Running:
         wire.close()
 
     def write(self, workers: int, more: str = "") -> None:
-        text = INI.format(workers=workers, **self._values)
+        text = self._ini.format(workers=workers, **self._values)
         (self.directory / "gw.ini").write_text(text + more, encoding="utf-8")
 
     @property
@@ -151,6 +156,74 @@ def test_the_number_of_workers_changes_by_an_upgrade(running: Running) -> None:
             running.upgrade()
             load.more(20)
     assert set(load.seen) == {"200"}
+
+
+OPERATED = """\
+[gateway]
+workers = {workers}
+access_log = off
+[listener:public]
+endpoint = tcp:{port}:interface=127.0.0.1
+[admin]
+endpoint = unix:{directory}/admin.sock
+[jwt]
+secret_env = THE_SECRET
+[service:own]
+urls = http://127.0.0.1:9001, http://127.0.0.1:9002
+[service:closed]
+urls = http://127.0.0.1:9001
+[route:own]
+path = /own
+service = own
+auth = required
+[route:closed]
+path = /closed
+service = closed
+"""
+
+
+def operator(running: Running, method: str, path: str, body: object = None) -> Any:
+    """:return: what the admin listener answers."""
+    with socket.socket(socket.AF_UNIX) as made:
+        made.connect(str(running.directory / "admin.sock"))
+        wire = Wire(made)
+        data = b"" if body is None else json.dumps(body).encode()
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        wire.send(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
+        answer = wire.answer()
+    assert answer.status < 300, answer
+    return json.loads(answer.body)
+
+
+@pytest.fixture
+def operated(request: pytest.FixtureRequest, directory: Path) -> Iterator[Running]:
+    running = Running(directory, request.param, 9, OPERATED, {"THE_SECRET": "s" * 40})
+    yield running
+    running.stop()
+    assert "Traceback" not in running.log
+
+
+@pytest.mark.parametrize(("operated", "workers"), [(1, (1,)), (2, (1, 2))], indirect=["operated"])
+def test_what_operators_did_and_revoked_holds_in_the_next_process(operated: Running, workers: tuple[int, ...]) -> None:
+    peer = {"service": "own", "peer": "127.0.0.1:9001"}
+    operator(operated, "POST", "/api/peers", {**peer, "action": "drain"})
+    operator(operated, "POST", "/api/breakers", {"service": "own", "peer": "127.0.0.1:9002", "action": "open"})
+    operator(operated, "POST", "/api/maintenance", {"on": True, "service": "closed", "for": "10m"})
+    operator(operated, "POST", "/api/maintenance", {"on": True, "route": "own"})
+    operator(operated, "POST", "/api/maintenance", {"on": False, "route": "own"})
+    operator(operated, "POST", "/api/revocations", {"jti": "é\n", "expires": 4e9})
+    for number in workers:
+        operated.write(number)
+        operated.upgrade()
+        peers = {
+            one["name"]: one for one in operator(operated, "GET", "/api/peers")["peers"] if one["service"] == "own"
+        }
+        assert peers["127.0.0.1:9001"]["drained"]
+        assert not peers["127.0.0.1:9002"]["drained"]
+        assert peers["127.0.0.1:9002"]["breaker"] == "forced_open"
+        closed = operator(operated, "GET", "/api/maintenance")
+        assert (closed["services"], closed["routes"]) == ({"closed": 600.0}, {})
+        assert [one["jti"] for one in operator(operated, "GET", "/api/revocations")["revocations"]] == ["é\n"]
 
 
 LAUNCHER = """\

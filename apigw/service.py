@@ -103,7 +103,7 @@ class Gateway(MultiService):
         self._upgrade = upgrade
         self._notify = notify
         self._handed = handed
-        self._done = Done()
+        self._done = Done(handed_on=lambda: upgrade is not None and upgrade.under_way)
         self._passed_on = False
         self.reload = Reload(source, self.prepare, self._reloads, notify)
         self._date = HttpDate()

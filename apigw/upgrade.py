@@ -29,6 +29,8 @@ PASSED = "APIGW_UPGRADE"
 READY_WITHIN = 60.0
 """Seconds in which the new process must accept connections."""
 
+NOT_UPGRADED = "not upgraded, all goes on as it was: {why}"
+
 LOOK_EVERY = 0.1
 """Seconds between looks whether the old process has ended."""
 
@@ -56,6 +58,7 @@ class Upgrade:
     :param arguments: of twistd, for the new process.
     :param pid_file: of this one, empty for none; the new process writes it when this one has ended.
     :param notify: tells the service manager which process is the main one.
+    :ivar under_way: another process is about to follow this one, or has followed.
     """
 
     _log = Logger()
@@ -65,7 +68,7 @@ class Upgrade:
         self._pid_file = pid_file
         self._reactor = reactor
         self._notify = notify
-        self._under_way = False
+        self.under_way = False
 
     def __call__(self, sockets: Mapping[str, list[int]], handed: Handed, follow: Callable[[], object]) -> None:
         """
@@ -75,9 +78,9 @@ class Upgrade:
         :param handed: what it is told of.
         :param follow: called when it accepts connections; else all goes on as it was.
         """
-        if self._under_way:
+        if self.under_way:
             return
-        self._under_way = True
+        self.under_way = True
         told = handed.file()
         descriptors = [told, *(one for several in sockets.values() for one in several)]
         channel = max(*descriptors, 2, 2) + 1
@@ -88,24 +91,30 @@ class Upgrade:
         environ[PASSED] = json.dumps({"ready": channel, "process": os.getpid(), "pid_file": self._pid_file})
         successor = _Successor(channel)
         inherited: dict[int, int | str] = {one: one for one in (0, 1, 2, *descriptors)}
-        process = self._reactor.spawnProcess(
-            successor,
-            sys.executable,
-            [sys.executable, "-m", "apigw.workers", *self._arguments],
-            env=environ,
-            path=None,
-            childFDs={**inherited, channel: "r"},
-        )
-        os.close(told)
+        try:
+            process = self._reactor.spawnProcess(
+                successor,
+                sys.executable,
+                [sys.executable, "-m", "apigw.workers", *self._arguments],
+                env=environ,
+                path=None,
+                childFDs={**inherited, channel: "r"},
+            )
+        except OSError as failed:
+            self.under_way = False
+            self._log.error(NOT_UPGRADED, why=failed)
+            return
+        finally:
+            os.close(told)
         self._log.info("upgrade: process {pid} is to follow", pid=process.pid)
         timer = self._reactor.callLater(READY_WITHIN, process.signalProcess, "KILL")
 
         def done(result: object) -> None:
             if timer.active():
                 timer.cancel()
-            self._under_way = False
             if isinstance(result, Failure):
-                self._log.error("not upgraded, all goes on as it was: {why}", why=result.getErrorMessage())
+                self.under_way = False
+                self._log.error(NOT_UPGRADED, why=result.getErrorMessage())
             else:
                 self._log.info("upgrade: process {pid} has taken over", pid=process.pid)
                 self._notify.followed_by(process.pid)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from attrs import frozen
+
+from apigw.errors import GatewayError
 
 PASSED = "APIGW_HANDED"
 """Variable with the descriptor of a file in memory that a process gives to the one that follows it."""
@@ -21,11 +23,27 @@ Asking = tuple[bytes, bytes, bytes | None, bytes]
 """Method, target, type of the body, body."""
 
 
-class Done:
-    """The requests that have changed something, in order; of equal ones the last counts."""
+class HandedOn(GatewayError):
+    status = 503
+    code = "upgrading"
+    title = "Another process is about to follow this one"
 
-    def __init__(self, before: Iterable[Asking] = ()) -> None:
+
+class Done:
+    """
+    The requests that have changed something, in order; of equal ones the last counts.
+
+    :param handed_on: whether they have been told to a process that follows, or is about to.
+    """
+
+    def __init__(self, before: Iterable[Asking] = (), handed_on: Callable[[], bool] = lambda: False) -> None:
         self._all = dict.fromkeys(before)
+        self._handed_on = handed_on
+
+    def check(self) -> None:
+        """:raises HandedOn: what is done now would end with this process."""
+        if self._handed_on():
+            raise HandedOn("This would be forgotten; ask again in a moment.", retry_after=2.0)
 
     def __iter__(self) -> Iterator[Asking]:
         return iter(tuple(self._all))

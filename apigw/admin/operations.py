@@ -125,6 +125,8 @@ class Operations:
         body = await json_object(exchange, operation.cap)
         assert operation.takes is not None
         _check(operation.takes, operation.needs, body)
+        if operation.acts:
+            self._done.check()
         done = operation.do(Asked(exchange, query, body))
         if isinstance(done, Awaitable):
             done = await done

@@ -39,6 +39,7 @@ class RevocationsApi:
 
     :param keep: seconds for which an entry stays that doesn't say how long.
     :param now: seconds since 1970.
+    :param check: raises when nothing may be changed now.
     :param shared: whether others may have revoked what is not known here; None where there are no others.
     """
 
@@ -48,9 +49,11 @@ class RevocationsApi:
         keep: float,
         now: Callable[[], float],
         date: HttpDate,
+        check: Callable[[], None],
         shared: Callable[[], bool | None] = lambda: None,
     ) -> None:
         self._shared = shared
+        self._check = check
         self._revocations = revocations
         self._keep = keep
         self._now = now
@@ -84,6 +87,7 @@ class RevocationsApi:
     def _one(self, method: bytes, *key: str) -> Response:
         entry = self._revocations.get(*key)
         if method == b"DELETE":
+            self._check()
             if not self._revocations.remove(*key):
                 raise RouteNotFound("There is no such revocation.")
             return Response(204, b"No Content", [(b"Date", self._date.now())], b"", bodyless=True)
@@ -95,6 +99,7 @@ class RevocationsApi:
 
     async def _add(self, exchange: Exchange) -> Response:
         entry = self._entry(await json_object(exchange))
+        self._check()
         try:
             self._revocations.add(entry)
         except RevocationsFull as full:

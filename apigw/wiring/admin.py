@@ -96,6 +96,7 @@ class AdminListener:
                 self._config.revocation.keep,
                 self._epoch,
                 self._date,
+                self._around.steering.done.check,
                 lambda: self._parts.behind,
             )
             places[REVOCATIONS_PATH] = Route("admin-revocations", "", every, revocations)

@@ -128,6 +128,7 @@ class Gather:
                 )
 
     async def _change(self, request: Asking) -> list[Told]:
+        self._done.check()
         told = await self._ask(request)
         done = next((one for one in told if one.status < 300), None)
         if done is not None and not self._known.answered(request[0], request[1], done.body):

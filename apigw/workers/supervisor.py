@@ -150,7 +150,7 @@ class Supervisor(MultiService):
             raise CannotStart(f"[gateway] access_log: can't open {where}: {failed.strerror}") from None
         self._known = Known(time, config.revocation.entries)
         self._known.told(handed.revocations)
-        self._done = Done(handed.done)
+        self._done = Done(handed.done, lambda: upgrade.under_way)
         self._admin = AdminWiring(
             self.ready_workers,
             self.reload,
@@ -492,6 +492,10 @@ class Supervisor(MultiService):
         self.reload()
 
     def _asked_to_upgrade(self) -> None:
+        """When nothing is being changed: what is done later is refused until the other process is there."""
+        self._admin.changes.run(self._hand_on)
+
+    def _hand_on(self) -> None:
         if not self._draining:
             self._upgrade(self.descriptors(), Handed(tuple(self._done), self._known.text()), self._follow)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from apigw.admin.done import KEPT, NOTHING, PASSED, Asking, Done, Handed, handed
+import pytest
+
+from apigw.admin.done import KEPT, NOTHING, PASSED, Asking, Done, Handed, HandedOn, handed
 
 
 def asking(number: int, path: bytes = b"/api/peers") -> Asking:
@@ -37,3 +39,12 @@ def test_it_is_handed_on_as_it_is() -> None:
 
 def test_a_process_that_follows_none_or_one_that_tells_nothing_begins_anew() -> None:
     assert handed({}) is NOTHING
+
+
+def test_what_would_be_forgotten_is_refused() -> None:
+    handed_on = False
+    done = Done(handed_on=lambda: handed_on)
+    done.check()
+    handed_on = True
+    with pytest.raises(HandedOn):
+        done.check()

@@ -182,7 +182,7 @@ service = closed
 """
 
 
-def operator(running: Running, method: str, path: str, body: object = None) -> Any:
+def operator(running: Running, method: str, path: str, body: object = None, status: int = 200) -> Any:
     """:return: what the admin listener answers."""
     with socket.socket(socket.AF_UNIX) as made:
         made.connect(str(running.directory / "admin.sock"))
@@ -191,7 +191,7 @@ def operator(running: Running, method: str, path: str, body: object = None) -> A
         head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         wire.send(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
         answer = wire.answer()
-    assert answer.status < 300, answer
+    assert answer.status == status, answer
     return json.loads(answer.body)
 
 
@@ -211,7 +211,7 @@ def test_what_operators_did_and_revoked_holds_in_the_next_process(operated: Runn
     operator(operated, "POST", "/api/maintenance", {"on": True, "service": "closed", "for": "10m"})
     operator(operated, "POST", "/api/maintenance", {"on": True, "route": "own"})
     operator(operated, "POST", "/api/maintenance", {"on": False, "route": "own"})
-    operator(operated, "POST", "/api/revocations", {"jti": "é\n", "expires": 4e9})
+    operator(operated, "POST", "/api/revocations", {"jti": "é\n", "expires": 4e9}, 201)
     for number in workers:
         operated.write(number)
         operated.upgrade()
@@ -224,6 +224,24 @@ def test_what_operators_did_and_revoked_holds_in_the_next_process(operated: Runn
         closed = operator(operated, "GET", "/api/maintenance")
         assert (closed["services"], closed["routes"]) == ({"closed": 600.0}, {})
         assert [one["jti"] for one in operator(operated, "GET", "/api/revocations")["revocations"]] == ["é\n"]
+
+
+@pytest.mark.parametrize("operated", [1, 2], indirect=True)
+def test_nothing_is_changed_that_the_next_process_would_not_know(operated: Running) -> None:
+    peer = {"service": "own", "peer": "127.0.0.1:9001", "action": "drain"}
+    user = {"sub": "7", "expires": 4e9}
+    before, config = operated.pid, operated.directory / "gw.ini"
+    text = config.read_bytes()
+    config.unlink()
+    os.mkfifo(config)  # whoever opens it waits
+    signal_to(before, signal.SIGUSR2)
+    until(lambda: "is to follow" in operated.log)
+    assert operator(operated, "POST", "/api/peers", peer, 503)["code"] == "upgrading"
+    assert operator(operated, "POST", "/api/revocations", user, 503)["code"] == "upgrading"
+    config.write_bytes(text)
+    until(lambda: operated.pid not in (0, before))
+    operator(operated, "POST", "/api/peers", peer)
+    operator(operated, "POST", "/api/revocations", user, 201)
 
 
 LAUNCHER = """\

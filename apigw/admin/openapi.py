@@ -94,7 +94,7 @@ def _described(one: Operation) -> dict[str, Any]:
         "summary": one.text,
         "responses": {"200": {"description": "Done.", "content": {one.media: media}}} | _errors(statuses),
     }
-    if one.media == "text/event-stream":
+    if one.acts or one.media == "text/event-stream":
         found["responses"] |= _errors([503])
     if one.query:
         found["parameters"] = [
@@ -168,7 +168,7 @@ def _revocations() -> dict[str, Any]:
                 "operationId": "deleteRevocationAsked",
                 "summary": "Let the one count again that jti or sub names, for values that a path can't have.",
                 "parameters": asked,
-                "responses": {"204": {"description": "Done."}} | _errors(about),
+                "responses": {"204": {"description": "Done."}} | _errors([*about, 503]),
             },
             "post": {
                 "operationId": "postRevocation",
@@ -188,7 +188,7 @@ def _revocations() -> dict[str, Any]:
                 "operationId": "deleteRevocation",
                 "summary": "Let it count again.",
                 "parameters": one,
-                "responses": {"204": {"description": "Done."}} | _errors(about),
+                "responses": {"204": {"description": "Done."}} | _errors([*about, 503]),
             },
         },
     }

@@ -38,7 +38,9 @@ def unpacked(data: bytes, uri: Uri, space: Space, seconds: float, epoch: float) 
     :param uri: and ``space``: where it was found.
     :return: None for what is no whole answer, whoever has written it.
     """
-    head, _, body = data.partition(b"\n")
+    head, end, body = data.partition(b"\n")
+    if not end:
+        return None
     try:
         value = json.loads(head)
         fields = [(_bytes(name), _bytes(text)) for name, text in value["fields"]]

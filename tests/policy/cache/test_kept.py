@@ -53,6 +53,12 @@ def test_what_was_cut_or_changed_is_nothing_or_whole(entry: Entry, data: st.Data
     assert unpacked(cut, URI, SPACE, 0.0, 1e9) is None
 
 
+def test_an_answer_without_a_body_has_its_line_ended() -> None:
+    whole = packed(Entry(URI, SPACE, 204, b"No Content", [], b"", Terms(60.0), 0.0, 0.0), 0.0, 0.0)
+    assert unpacked(whole, URI, SPACE, 0.0, 0.0) is not None
+    assert unpacked(whole[:-1], URI, SPACE, 0.0, 0.0) is None
+
+
 @pytest.mark.parametrize(
     "change",
     [

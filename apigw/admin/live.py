@@ -12,7 +12,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 from apigw.policy.breaker import FORCED_OPEN, HALF_OPEN, OPEN
-from apigw.telemetry.recent import Ended, Recent, Record
+from apigw.telemetry.recent import Recent, Record
+from apigw.telemetry.tallies import Tally, percentile
 from apigw.upstream.peer import Peer
 from apigw.upstream.upstream import Upstream
 
@@ -32,9 +33,6 @@ LOOK = 5
 
 WINDOW = 60
 """Turns that the figures of routes and refusals are about."""
-
-SAMPLES = 256
-"""Latencies of a route that its percentiles are made of: the last ones."""
 
 SHOWN = 200
 """Services, and routes, that are told at once: those with the most requests first."""
@@ -56,11 +54,6 @@ class Watcher(Protocol):
     def end(self) -> None: ...
 
 
-def percentile(rising: Sequence[float], share: float) -> float:
-    """The nearest rank; 0.0 of nothing."""
-    return rising[min(len(rising) - 1, int(len(rising) * share))] if rising else 0.0
-
-
 def milliseconds(seconds: float) -> float:
     return round(seconds * 1000.0, 2)
 
@@ -80,31 +73,51 @@ class Load:
     """
     Of a route, over :data:`WINDOW` turns.
 
-    :ivar turns: requests, answers of 5xx and of 4xx of each turn that had any, with its number.
+    :ivar turns: each that had any requests, with its number.
     """
 
     service: str
-    turns: deque[tuple[int, int, int, int]] = field(factory=deque)
-    requests: int = 0
+    turns: deque[tuple[int, Tally]] = field(factory=deque)
+    latencies: Counter[int] = field(factory=Counter)
     failed: int = 0
     refused: int = 0
     total: int = 0
-    latest: deque[float] = field(factory=lambda: deque(maxlen=SAMPLES))
 
-    def add(self, turn: int, requests: int, failed: int, refused: int) -> None:
-        self.turns.append((turn, requests, failed, refused))
-        self.requests += requests
-        self.failed += failed
-        self.refused += refused
-        self.total += requests
+    @property
+    def requests(self) -> int:
+        return self.latencies.total()
+
+    def add(self, turn: int, tally: Tally) -> None:
+        self.turns.append((turn, tally))
+        self.latencies.update(tally.latencies)
+        self.failed += tally.failed
+        self.refused += sum(tally.refused.values())
+        self.total += sum(tally.latencies.values())
 
     def forget(self, before: int) -> None:
         """Turns that are too old."""
         while self.turns and self.turns[0][0] < before:
-            _, requests, failed, refused = self.turns.popleft()
-            self.requests -= requests
-            self.failed -= failed
-            self.refused -= refused
+            _, tally = self.turns.popleft()
+            self.latencies -= Counter(tally.latencies)
+            self.failed -= tally.failed
+            self.refused -= sum(tally.refused.values())
+
+
+@define
+class Second:
+    """Of a service, or of all of them, in one turn."""
+
+    latencies: Counter[int] = field(factory=Counter)
+    failed: int = 0
+
+    def add(self, tally: Tally) -> None:
+        self.latencies.update(tally.latencies)
+        self.failed += tally.failed
+
+    def figures(self, *shares: float) -> Point:
+        """Requests, failed ones, and percentiles in milliseconds."""
+        found = [milliseconds(percentile(self.latencies, share)) for share in shares]
+        return [self.latencies.total(), self.failed, *found]
 
 
 class Live:
@@ -145,7 +158,6 @@ class Live:
         self._refusals: deque[Counter[tuple[str, str]]] = deque(maxlen=WINDOW)
         self._refused_total: Counter[str] = Counter()
         self._watchers: list[Watcher] = []
-        self._ended: list[Ended] = []
         self.closed = False
 
     def start(self) -> None:
@@ -176,63 +188,37 @@ class Live:
 
     def catch_up(self) -> None:
         """Have :attr:`recent` know all that has ended."""
-        self._ended += self.recent.turn()
+        self.recent.catch_up()
 
     # -- each second -------------------------------------------------------------------------------------------------
 
     def turn(self) -> None:
         """Add up what has ended since the last turn, and tell who watches."""
         self._turn += 1
-        self.catch_up()
-        ended, self._ended = self._ended, []
-        every: list[float] = []
-        failed = 0
-        routes: dict[str, list[int]] = {}
-        services: dict[str, tuple[list[float], list[int]]] = {}
+        whole = Second()
+        services: dict[str, Second] = {}
         refusals: Counter[tuple[str, str]] = Counter()
-        for _, elapsed, route, service, status, error in ended:
-            every.append(elapsed)
-            bad = status >= 500
-            refused = bool(error) and 400 <= status < 500
-            failed += bad
-            counts = routes.get(route)
-            if counts is None:
-                counts = routes[route] = [0, 0, 0]
-                if route not in self._loads:
-                    self._loads[route] = Load(service)
-            counts[0] += 1
-            counts[1] += bad
-            counts[2] += refused
-            self._loads[route].latest.append(elapsed)
-            if refused:
-                refusals[error, route] += 1
-                self._refused_total[error] += 1
-            if service:
-                latencies, bads = services.setdefault(service, ([], [0]))
-                latencies.append(elapsed)
-                bads[0] += bad
-        every.sort()
-        self._history.append(
-            [
-                len(every),
-                failed,
-                *(milliseconds(percentile(every, share)) for share in (0.5, 0.95, 0.99)),
-                self._active(),
-            ]
-        )
+        for name, tally in self.recent.turn().items():
+            whole.add(tally)
+            if tally.service:
+                services.setdefault(tally.service, Second()).add(tally)
+            for error, count in tally.refused.items():
+                refusals[error, name] += count
+                self._refused_total[error] += count
+            if name not in self._loads:
+                self._loads[name] = Load(tally.service)
+            self._loads[name].add(self._turn, tally)
+        self._history.append([*whole.figures(0.5, 0.95, 0.99), self._active()])
         self._refusals.append(refusals)
-        for name, (requests, bad_count, refused_count) in routes.items():
-            self._loads[name].add(self._turn, requests, bad_count, refused_count)
         for load in self._loads.values():
             load.forget(self._turn - WINDOW + 1)
         self._note(services)
         self._tell()
 
-    def _note(self, services: dict[str, tuple[list[float], list[int]]]) -> None:
-        for name, (latencies, bads) in services.items():
-            latencies.sort()
+    def _note(self, services: dict[str, Second]) -> None:
+        for name, second in services.items():
             series = self._series.setdefault(name, deque([[0, 0, 0.0]] * SERIES, maxlen=SERIES))
-            series.append([len(latencies), bads[0], milliseconds(percentile(latencies, 0.95))])
+            series.append(second.figures(0.95))
         for name, series in self._series.items():
             if name not in services:
                 series.append([0, 0, 0.0])
@@ -316,7 +302,6 @@ class Live:
         loads = sorted(self._loads.items(), key=lambda item: (-item[1].requests, -item[1].total))[:SHOWN]
         found = []
         for name, load in loads:
-            latest = sorted(load.latest)
             found.append(
                 {
                     "name": name,
@@ -325,8 +310,8 @@ class Live:
                     "failed": load.failed,
                     "refused": load.refused,
                     "total": load.total,
-                    "p50": milliseconds(percentile(latest, 0.5)),
-                    "p95": milliseconds(percentile(latest, 0.95)),
+                    "p50": milliseconds(percentile(load.latencies, 0.5)),
+                    "p95": milliseconds(percentile(load.latencies, 0.95)),
                 }
             )
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -11,21 +12,20 @@ from apigw.messages import Attempt, Exchange
 from apigw.pipeline import Route
 from apigw.policy.principal import Principal
 from apigw.policy.redact import redacted
+from apigw.telemetry.tallies import BOUNDS, Tally
 
 KEPT = 1000
 """Requests that are kept."""
 
-PENDING = 16384
-"""Requests that may end between two turns; of more the first are forgotten."""
-
 DETAILED = 500
-"""Of those between two turns that are kept one by one: the first ones. Of the others little more than the time."""
+"""Of those between two turns that are kept one by one: the first ones. The others are counted."""
 
-Brief = tuple[float, float, Route, int, str]
-"""When a request has ended and begun, its route, status, and the code of the error."""
-
-Rest = tuple[
-    Brief,
+Detail = tuple[
+    float,
+    float,
+    Route,
+    int,
+    str,
     bytes,
     bytes,
     bytes,
@@ -40,10 +40,7 @@ Rest = tuple[
     str,
     "Sequence[Attempt] | Sequence[Try]",
 ]
-"""What else :meth:`Recent.ended` takes down, in the order in which a :class:`Record` is made of it."""
-
-Ended = tuple[float, float, str, str, int, str]
-"""When a request has ended, seconds it took, route, service, status, code of the error."""
+"""What :meth:`Recent.ended` takes down of one of them: when it ended and began, and what a :class:`Record` has."""
 
 
 @frozen
@@ -137,26 +134,40 @@ class Recent:
         self.kept: deque[Record] = deque(maxlen=KEPT)
         self.number = 0
         self._seconds = seconds
-        self._brief: deque[Brief] = deque(maxlen=PENDING)
-        self._rest: list[Rest] = []
+        self._details: list[Detail] = []
+        self._tallies: dict[str, Tally] = {}
 
     def ended(self, exchange: Exchange) -> None:
         """Take down what was; the rest is done by :meth:`turn`. Keeps nothing that keeps a body or a connection."""
         response, error, route = exchange.response, exchange.error, exchange.route
         assert route is not None
         status = response.status if response is not None else error.status if error is not None else 0
-        brief = (self._seconds(), exchange.begun, route, status, "" if error is None else error.code)
-        self._brief.append(brief)
-        if len(self._rest) >= DETAILED:
-            return
+        ended = self._seconds()
+        tally = self._tallies.get(route.name)
+        if tally is None:
+            tally = self._tallies[route.name] = Tally(route.service)
+        tally.latencies[bisect_left(BOUNDS, ended - exchange.begun)] += 1
+        if status >= 500:
+            tally.failed += 1
+        elif error is not None and status >= 400:
+            tally.refused[error.code] += 1
+        if len(self._details) < DETAILED:
+            self._detail(exchange, route, ended, status)
+
+    def _detail(self, exchange: Exchange, route: Route, ended: float, status: int) -> None:
+        error = exchange.error
         attempts: Sequence[Attempt] | Sequence[Try] = exchange.attempts
         if error is not None or len(attempts) > 1:
             attempts = _tries(exchange.begun, exchange.attempts)  # the errors of attempts hold whole stacks
         request = exchange.request
         body = request.body
-        self._rest.append(
+        self._details.append(
             (
-                brief,
+                ended,
+                exchange.begun,
+                route,
+                status,
+                "" if error is None else error.code,
                 exchange.id,
                 request.method,
                 request.authority,
@@ -173,26 +184,31 @@ class Recent:
             )
         )
 
-    def turn(self) -> list[Ended]:
-        """
-        Bring :attr:`kept` up to date.
-
-        :return: of each request since the last turn.
-        """
-        rest, self._rest = self._rest, []
-        for one in rest:
+    def catch_up(self) -> None:
+        """Bring :attr:`kept` up to date."""
+        details, self._details = self._details, []
+        for detail in details:
             self.number += 1
-            self.kept.append(_record(self.number, one))
-        brief, self._brief = self._brief, deque(maxlen=PENDING)
-        return [
-            (ended, ended - begun, route.name, route.service, status, error)
-            for ended, begun, route, status, error in brief
-        ]
+            self.kept.append(_record(self.number, detail))
+
+    def turn(self) -> dict[str, Tally]:
+        """
+        Begin anew to count, with :attr:`kept` up to date.
+
+        :return: what has ended since the last turn, by the names of routes.
+        """
+        self.catch_up()
+        tallies, self._tallies = self._tallies, {}
+        return tallies
 
 
-def _record(number: int, rest: Rest) -> Record:
+def _record(number: int, detail: Detail) -> Record:
     (
-        brief,
+        ended,
+        begun,
+        route,
+        status,
+        error,
         id,
         method,
         authority,
@@ -206,8 +222,7 @@ def _record(number: int, rest: Rest) -> Record:
         sent,
         would_refuse,
         attempts,
-    ) = rest
-    ended, begun, route, status, error = brief
+    ) = detail
     return Record(
         number,
         ended,

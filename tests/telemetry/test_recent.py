@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pytest import approx
+
 from apigw.stages.recording import Recording
 from apigw.telemetry.recent import DETAILED, KEPT, Recent
+from apigw.telemetry.tallies import percentile
 from tests.kit import Memory
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -23,13 +26,16 @@ def test_the_phases_of_a_request_add_up() -> None:
     client.feed(GET)
     memory.clock.advance(0.25)
     memory.dials[0].feed(OK)
-    [(ended, seconds, route, service, status, error)] = recent.turn()
-    assert (ended, seconds, route, service, status, error) == (0.25, 0.25, "memory", "memory", 200, "")
+    tally = recent.turn()["memory"]
+    assert (tally.service, percentile(tally.latencies, 0.5)) == ("memory", approx(0.25, rel=0.025))
+    assert (tally.failed, tally.refused) == (0, {})
     [record] = recent.kept
+    assert (record.ended, record.seconds, record.route, record.service) == (0.25, 0.25, "memory", "memory")
+    assert (record.status, record.error) == (200, "")
     assert (record.number, record.shown, record.path, record.sent) == (1, "/users/7?token=*", b"/users/7", 2)
     [attempt] = record.tries
     assert (attempt.begun, attempt.queued, attempt.waited, attempt.status) == (0.0, 0.0, 0.25, 200)
-    assert recent.turn() == []
+    assert recent.turn() == {}
     assert len(recent.kept) == 1
 
 
@@ -38,9 +44,9 @@ def test_a_failed_attempt_is_told() -> None:
     client = memory.client()
     client.feed(GET)
     memory.dials[0].reset()
-    [ended] = recent.turn()
-    assert ended[4:] == (502, "upstream-reset")
+    assert recent.turn()["memory"].failed == 1
     [record] = recent.kept
+    assert (record.status, record.error) == (502, "upstream-reset")
     assert [attempt.error for attempt in record.tries] == ["upstream-reset"]
 
 
@@ -50,7 +56,7 @@ def test_of_many_all_are_counted_and_some_kept() -> None:
     for _ in range(DETAILED + 10):
         client.feed(GET)
         memory.dials[0].feed(OK)
-    assert len(recent.turn()) == DETAILED + 10
+    assert sum(recent.turn()["memory"].latencies.values()) == DETAILED + 10
     assert (len(recent.kept), recent.number) == (DETAILED, DETAILED)
     for _ in range(KEPT):
         client.feed(GET)

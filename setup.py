@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).parent
 
@@ -55,7 +56,42 @@ TEST = [
     "opentelemetry-proto>=1.27",  # tests/wire/test_tracing.py reads spans by it
     "setuptools>=77",  # tests/test_packaging.py builds a wheel without a download
 ]
-DEV = ["mypy>=1.15", "mypy-zope>=1.0.11", "ruff>=0.11"]
+COMPILER = ["mypy>=2.4", "mypy-zope>=1.0.17"]
+DEV = [*COMPILER, "ruff>=0.11"]
+
+COMPILE = os.environ.get("APIGW_COMPILE", "") not in ("", "0")
+"""The path of a request becomes machine code, by mypyc; a C compiler must be there. Without it the same source runs."""
+
+COMPILED = {
+    "apigw": ("core", "deadline", "finder", "messages", "routes", "routing"),
+    "apigw/http1": ("body", "errors", "fields", "framing", "head", "request", "response"),
+    "apigw/keys": ("authority",),
+    "apigw/policy": (
+        *("breaker", "cors", "gcra", "limit_fields", "paths", "principal", "redact", "requestid", "retry_budget"),
+        "token_cache",
+    ),
+    "apigw/stages": (
+        *("access_log", "cors", "entry", "graphql", "identity", "jwt", "limits", "origin", "request_id", "security"),
+        "tracing",
+    ),
+    "apigw/telemetry": ("access_log", "cells", "recent", "requests", "tallies"),
+    "apigw/upstream": (
+        *("agent", "connection", "forwarder", "peer", "pool", "response", "send", "traced", "upgrading"),
+        "upstream",
+    ),
+    "apigw/web": ("channel",),
+}
+
+
+def extensions() -> list[Extension]:
+    if not COMPILE:
+        return []
+    from mypyc.build import mypycify
+
+    modules = [f"{directory}/{name}.py" for directory, names in COMPILED.items() for name in names]
+    options = ["--config-file=pyproject.toml", *modules]
+    return mypycify(options, opt_level="2", debug_level="0", group_name="apigw")
+
 
 setup(
     name="apigw",
@@ -75,6 +111,8 @@ setup(
         "Typing :: Typed",
     ],
     python_requires=">=3.10",
+    setup_requires=[*RUN, *COMPILER] if COMPILE else [],  # it reads the types of what is imported
+    ext_modules=extensions(),
     install_requires=RUN,
     extras_require={"redis": REDIS, "compression": COMPRESSION, "graphql": GRAPHQL, "test": TEST, "dev": [*TEST, *DEV]},
     # An explicit root makes `pip install -e .` put the checkout itself on sys.path; without it an import hook is

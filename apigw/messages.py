@@ -175,7 +175,7 @@ class Response:
         self.status = status
         self.reason = reason
         self._fields = fields
-        self.body = body
+        self.body: Any = body
         self.length = len(body) if isinstance(body, bytes) and length is None else length
         self.bodyless = bodyless
 
@@ -248,11 +248,11 @@ class Timeouts:
 class Screen(Protocol):
     """
     Looks at what a client sends in a tunnel.
-
-    :ivar ended: why it is to be ended, None while it may go on.
     """
 
-    ended: StreamEnded | None
+    @property
+    def ended(self) -> StreamEnded | None:
+        """Why it is to be ended, None while it may go on."""
 
     def __call__(self, data: bytes) -> bytes:
         """
@@ -261,7 +261,6 @@ class Screen(Protocol):
         """
 
 
-@frozen
 class Upgrade:
     """
     What an exchange asks for that wants to leave HTTP (RFC 9110 section 7.8).
@@ -273,11 +272,14 @@ class Upgrade:
     :ivar screen: what the client sends goes through it, frame by frame of WebSocket; None for all as it comes.
     """
 
-    offered: tuple[bytes, ...]
-    idle: float
-    total: float
-    streams: Streams
-    screen: Screen | None = None
+    __slots__ = ("idle", "offered", "screen", "streams", "total")
+
+    def __init__(self, offered: tuple[bytes, ...], idle: float, total: float, streams: Streams) -> None:
+        self.offered = offered
+        self.idle = idle
+        self.total = total
+        self.streams = streams
+        self.screen: Screen | None = None
 
 
 class Trace:

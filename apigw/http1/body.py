@@ -88,6 +88,8 @@ class LengthDecoder:
         self._left = 0
         self.done = True
         self.rest += data[left:]
+        if size == left:
+            return [data] if data else []
         return [data[:left]] if left else []
 
     def eof(self) -> None:
@@ -165,7 +167,7 @@ class ChunkedDecoder:
         left = self._left
         while True:
             if left:
-                piece = data[at : at + left]
+                piece = data[at : at + left] if at or left < len(data) else data
                 if piece:
                     pieces.append(piece)
                     left -= len(piece)

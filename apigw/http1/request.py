@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv6Address
 from typing import Any
 
-from attrs import define, field
-
 from apigw.http1.errors import BadMessage
 from apigw.http1.fields import (
     TOKEN,
@@ -61,7 +59,6 @@ class FieldBlock:
         self.notes: dict[object, Any] = {}
 
 
-@define
 class RequestHead:
     """
     :ivar method: as sent; the case of methods matters.
@@ -82,19 +79,51 @@ class RequestHead:
     :ivar block: the same object for requests of a connection whose field lines are the same.
     """
 
-    method: bytes
-    target: bytes
-    minor: int
-    fields: Fields
-    authority: bytes
-    path: bytes
-    content_length: int | None
-    chunked: bool
-    keep_alive: bool
-    expect_continue: bool
-    options: tuple[bytes, ...]
-    upgrade: bytes
-    block: FieldBlock = field(factory=lambda: FieldBlock(b""), eq=False, repr=False)
+    __slots__ = (
+        "authority",
+        "block",
+        "chunked",
+        "content_length",
+        "expect_continue",
+        "fields",
+        "keep_alive",
+        "method",
+        "minor",
+        "options",
+        "path",
+        "target",
+        "upgrade",
+    )
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        minor: int,
+        fields: Fields,
+        authority: bytes,
+        path: bytes,
+        content_length: int | None,
+        chunked: bool,
+        keep_alive: bool,
+        expect_continue: bool,
+        options: tuple[bytes, ...],
+        upgrade: bytes,
+        block: FieldBlock,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.minor = minor
+        self.fields = fields
+        self.authority = authority
+        self.path = path
+        self.content_length = content_length
+        self.chunked = chunked
+        self.keep_alive = keep_alive
+        self.expect_continue = expect_continue
+        self.options = options
+        self.upgrade = upgrade
+        self.block = block
 
     @property
     def has_body(self) -> bool:

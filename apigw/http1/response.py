@@ -6,8 +6,6 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
-from attrs import define, evolve, field
-
 from apigw.http1.errors import BadMessage
 from apigw.http1.fields import Fields, bad_byte, parse_fields, serialize_head, special_fields
 from apigw.http1.framing import parse_connection, parse_framing, persists
@@ -28,7 +26,6 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9]{2})(?: |(?=\r))([\t -~\
 _SPECIAL = frozenset((b"connection", b"content-length", b"transfer-encoding"))
 
 
-@define
 class ResponseHead:
     """
     :ivar status: 100 to 599; others are refused (RFC 9110 section 15).
@@ -45,18 +42,47 @@ class ResponseHead:
     :ivar notes: what others have derived of the fields, by whatever key they like.
     """
 
-    status: int
-    reason: bytes
-    minor: int
-    fields: Fields
-    content_length: int | None
-    chunked: bool
-    keep_alive: bool
-    framing: int
-    options: tuple[bytes, ...]
-    raw: bytes = field(default=b"", eq=False, repr=False)
-    method: bytes = field(default=b"", eq=False, repr=False)
-    notes: dict[object, Any] = field(factory=dict, eq=False, repr=False)
+    __slots__ = (
+        "chunked",
+        "content_length",
+        "fields",
+        "framing",
+        "keep_alive",
+        "method",
+        "minor",
+        "notes",
+        "options",
+        "raw",
+        "reason",
+        "status",
+    )
+
+    def __init__(
+        self,
+        status: int,
+        reason: bytes,
+        minor: int,
+        fields: Fields,
+        content_length: int | None,
+        chunked: bool,
+        keep_alive: bool,
+        framing: int,
+        options: tuple[bytes, ...],
+        raw: bytes = b"",
+        method: bytes = b"",
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.minor = minor
+        self.fields = fields
+        self.content_length = content_length
+        self.chunked = chunked
+        self.keep_alive = keep_alive
+        self.framing = framing
+        self.options = options
+        self.raw = raw
+        self.method = method
+        self.notes: dict[object, Any] = {}
 
 
 def find_response_head(buffer: Buffer, limits: HeadLimits, searched: int = 0) -> int:
@@ -116,17 +142,16 @@ def parse_response_head(head: bytes, method: bytes) -> ResponseHead:
     return ResponseHead(status, reason, minor, fields, length, chunked, keep_alive, framing, options, head, method)
 
 
-def switched(head: ResponseHead, offered: Collection[bytes]) -> ResponseHead:
+def switch(head: ResponseHead, offered: Collection[bytes]) -> None:
     """
-    :param head: of a 101.
+    :param head: of a 101; becomes that of all that follows up to the close.
     :param offered: names of protocols, in lower case, that the request had in Upgrade.
-    :return: the same, as the head of all that follows up to the close.
     :raises BadMessage: the peer has switched to what was not offered, or doesn't say to what (RFC 9110 section 7.8).
     """
     chosen = [value.strip().lower() for name, value in head.fields if name.lower() == b"upgrade"]
     if len(chosen) != 1 or chosen[0] not in offered or b"upgrade" not in head.options:
         raise BadMessage(502, "bad-upgrade", "A 101 answer doesn't name one protocol that was offered.")
-    return evolve(head, framing=CLOSE)
+    head.framing = CLOSE
 
 
 def serialize_response_head(

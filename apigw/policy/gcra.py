@@ -37,7 +37,7 @@ class Quota:
         if count < 1 or burst < 1 or not 0 < period < inf:
             raise ValueError(f"{count} in {period} s with a burst of {burst} is no quota")
         self.name = name
-        self.burst: float = burst
+        self.burst = float(burst)
         self.interval = period / count
         self._widen()
 

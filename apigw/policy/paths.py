@@ -172,7 +172,7 @@ class Rewrite:
 
     def __init__(self, pattern: str, strip_prefix: str | None = None, template: str | None = None) -> None:
         matched = parse_pattern(pattern)
-        self._parts: list[bytes | str] | None = None
+        parts: list[bytes | str] | None = None
         self._skip = 0
         self._whole = False
         self._slash = b""
@@ -184,18 +184,19 @@ class Rewrite:
         elif template is not None:
             self._skip = len(matched.segments)
             self._whole = matched.exact
-            self._compile(pattern, matched, template)
-        self.changes = self._skip > 0 or self._parts is not None
+            self._slash = b"/" if template.endswith("/") else b""
+            parts = self._compiled(pattern, matched, template)
+        self._parts = parts
+        self.changes = self._skip > 0 or parts is not None
 
-    def _compile(self, pattern: str, matched: Pattern, template: str) -> None:
+    def _compiled(self, pattern: str, matched: Pattern, template: str) -> list[bytes | str]:
         if not _is_template(template):
             raise ValueError(f"{template} is not a path, with {{name}} for whole segments")
         pieces = re.split(r"[{}]", template.removesuffix("/"))
-        self._slash = b"/" if template.endswith("/") else b""
-        self._parts = [piece if index % 2 else piece.encode("ascii") for index, piece in enumerate(pieces)]
         for name in pieces[1::2]:
             if name not in matched.names:
                 raise ValueError(f"{template} has {{{name}}}, which {pattern} does not name")
+        return [piece if index % 2 else piece.encode("ascii") for index, piece in enumerate(pieces)]
 
     def apply(self, path: bytes, params: Mapping[str, bytes]) -> bytes:
         """

@@ -9,8 +9,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-from attrs import evolve
-
 from apigw.body import RequestBody
 from apigw.errors import GraphqlRefused, RateLimited, StreamEnded
 from apigw.messages import Exchange, Response, Upgrade, field_values
@@ -107,7 +105,7 @@ class GraphqlFirewall(Stage):
         """Have each message looked at; so nothing may be compressed."""
         request = exchange.request
         request.replace_fields([one for one in request.fields if one[0].lower() != b"sec-websocket-extensions"])
-        exchange.upgrade = evolve(upgrade, screen=Screened(self._firewall, exchange, self._cap, self._asked))
+        upgrade.screen = Screened(self._firewall, exchange, self._cap, self._asked)
 
     def _judge(self, exchange: Exchange, asked: Asked | list[Asked], reads: bool) -> Judged:
         judged = exchange.graphql = self._firewall.judge(asked, _roles(exchange), reads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 from prometheus_client.core import Metric
 from prometheus_client.samples import Sample
@@ -74,5 +74,5 @@ def family(name: str, kind: str, documentation: str, make: Callable[[], Iterable
     :param kind: ``counter``, ``gauge`` or ``histogram``.
     """
     made = Metric(name, documentation, kind)
-    made.samples = cast(list[Sample], _Later(make))
+    made.samples = cast(Any, _Later(make))
     return made

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from math import ceil, log
 from typing import Final
 
-from attrs import define, field
-
 STEP: Final = 1.05
 """Each bucket ends five per cent above its beginning."""
 
@@ -41,7 +39,6 @@ def _middle(bucket: int) -> float:
     return BOUNDS[bucket] / STEP**0.5 if bucket < len(BOUNDS) else HIGHEST
 
 
-@define(eq=False)
 class Tally:
     """
     Requests of one route that have ended within some time.
@@ -50,7 +47,10 @@ class Tally:
     :ivar refused: answered with 4xx by the gateway, by the code of the error.
     """
 
-    service: str
-    latencies: defaultdict[int, int] = field(factory=lambda: defaultdict(int))
-    failed: int = 0
-    refused: defaultdict[str, int] = field(factory=lambda: defaultdict(int))
+    __slots__ = ("failed", "latencies", "refused", "service")
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.latencies: defaultdict[int, int] = defaultdict(int)
+        self.failed = 0
+        self.refused: defaultdict[str, int] = defaultdict(int)

@@ -38,7 +38,7 @@ from apigw.errors import (
 from apigw.http1.body import ChunkedDecoder, CloseDecoder, LengthDecoder, encode_chunk, encode_last_chunk
 from apigw.http1.errors import BadMessage
 from apigw.http1.head import HeadLimits
-from apigw.http1.response import CHUNKED, LENGTH, NONE, ResponseHead, find_response_head, parse_response_head, switched
+from apigw.http1.response import CHUNKED, LENGTH, NONE, ResponseHead, find_response_head, parse_response_head, switch
 from apigw.messages import Attempt
 from apigw.policy.fields import request_fields, response_fields
 from apigw.task import Awaited
@@ -303,7 +303,7 @@ class PeerConnection(Protocol):
             if head.status >= 200:
                 break
             if head.status == 101 and attempt.upgrade is not None:
-                head = switched(head, attempt.upgrade.offered)
+                switch(head, attempt.upgrade.offered)
                 # The times of a tunnel are its own affair.
                 attempt.timeouts = evolve(attempt.timeouts, idle=inf)
                 break
@@ -355,7 +355,7 @@ class PeerConnection(Protocol):
                 self._answer = answer  # nobody has it yet, so it can still become an error
                 raise
         answer.callback(response)
-        if self._response is response and not response.delivering:
+        if not (response.ended or response.delivering):
             self.pause()
 
     def _body_data(self, data: bytes) -> None:

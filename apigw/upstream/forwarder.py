@@ -88,14 +88,13 @@ class Forwarder:
                 if pause is None:
                     raise
             else:
-                if response.status < 400:
-                    break
-                pause = self._retries.after_answer(exchange, attempt, response)
-                if pause is None:
-                    break
-                response.discard()
+                pause = None if response.status < 400 else self._retries.after_answer(exchange, attempt, response)
+                if pause is not None:
+                    response.discard()
             finally:
                 attempt.inform = None
+            if pause is None:
+                break
             tried.append(attempt.candidate)
             await self._retries.sleep(pause)
             attempt = self._attempt(exchange, attempt)

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
-from zope.interface import implementer
+from zope.interface import classImplements
 
 from apigw.http1.response import LENGTH, NONE, ResponseHead
 from apigw.messages import Fields, Response
@@ -23,7 +23,6 @@ DONE = Failure(ResponseDone())
 """The reason of a clean end; one object, for building a Failure costs more than a chunk does."""
 
 
-@implementer(IResponse, IPushProducer)
 class PeerResponse(Response):
     """
     :param head: as parsed; its fields still hold hop-by-hop ones.
@@ -51,7 +50,7 @@ class PeerResponse(Response):
         self._fields: Fields = head.fields
         self.bodyless = framing == NONE
         self.length = head.content_length if framing == LENGTH else 0 if framing == NONE else None
-        self.body: Any = self
+        self.body = self
         self._connection = connection
 
     @property
@@ -166,3 +165,6 @@ class PeerResponse(Response):
     def stopProducing(self) -> None:
         self._protocol = None
         self._connection.stop()
+
+
+classImplements(PeerResponse, IResponse, IPushProducer)  # not by a decorator, for decorated classes stay interpreted

@@ -306,11 +306,16 @@ class Channel(Protocol):
             if data:
                 self._read_body(data)
                 data, self._buffer = self._buffer, b""
+                if not self._answers(exchange):
+                    return data
         elif head.content_length is not None:
             request.empty_body = True
-        if self._exchange is exchange:
-            self._site.routes.locate(path).render(exchange)
+        self._site.routes.locate(path).render(exchange)
         return data
+
+    def _answers(self, exchange: Exchange) -> bool:
+        """It is still the one under way."""
+        return exchange is self._exchange
 
     def _begin_body(self, head: RequestHead, request: Request, now: float) -> None:
         self._body_begun = now
@@ -479,7 +484,7 @@ class Channel(Protocol):
         self._write(b"HTTP/1.1 101 %b\r\n%b\r\n" % (reason, lines))
         early, self._buffer = self._buffer, b""
         tunnel.start()
-        if early and self._tunnel is tunnel:
+        if early and self._answers(exchange):
             tunnel.client_sent(early)
         if self._site.draining:
             tunnel.end(shutting_down())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +29,17 @@ def parse(line: bytes, *fields: bytes) -> RequestHead:
     return parse_request_head(head(line, *fields))
 
 
+TOLD = (
+    *("authority", "chunked", "content_length", "expect_continue", "fields", "keep_alive", "method", "minor"),
+    *("options", "path", "target", "upgrade"),
+)
+
+
+def told(head: RequestHead) -> dict[str, object]:
+    """All that it says, for comparing."""
+    return {name: getattr(head, name) for name in TOLD}
+
+
 def get(*fields: bytes) -> RequestHead:
     """A GET of HTTP/1.1 with Host and those fields."""
     return parse(b"GET / HTTP/1.1", b"Host: a", *fields)
@@ -42,20 +52,20 @@ def refusal(line: bytes, *fields: bytes) -> tuple[int, str]:
 
 
 def test_simple_request() -> None:
-    assert parse(b"GET /a?b HTTP/1.1", b"HOST: a.example:8080") == RequestHead(
-        method=b"GET",
-        target=b"/a?b",
-        minor=1,
-        fields=[(b"HOST", b"a.example:8080")],
-        authority=b"a.example:8080",
-        path=b"/a?b",
-        content_length=None,
-        chunked=False,
-        keep_alive=True,
-        expect_continue=False,
-        options=(),
-        upgrade=b"",
-    )
+    assert told(parse(b"GET /a?b HTTP/1.1", b"HOST: a.example:8080")) == {
+        "method": b"GET",
+        "target": b"/a?b",
+        "minor": 1,
+        "fields": [(b"HOST", b"a.example:8080")],
+        "authority": b"a.example:8080",
+        "path": b"/a?b",
+        "content_length": None,
+        "chunked": False,
+        "keep_alive": True,
+        "expect_continue": False,
+        "options": (),
+        "upgrade": b"",
+    }
 
 
 def test_everything_at_once() -> None:
@@ -69,11 +79,11 @@ def test_everything_at_once() -> None:
         b"x-a: 2",
         b"connection: TE, close",
     )
-    assert request == RequestHead(
-        method=b"POST",
-        target=b"http://B.example?q",
-        minor=1,
-        fields=[
+    assert told(request) == {
+        "method": b"POST",
+        "target": b"http://B.example?q",
+        "minor": 1,
+        "fields": [
             (b"host", b"b.example:80"),
             (b"Content-Length", b"12"),
             (b"Expect", b"100-Continue"),
@@ -82,21 +92,21 @@ def test_everything_at_once() -> None:
             (b"x-a", b"2"),
             (b"connection", b"TE, close"),
         ],
-        authority=b"B.example",
-        path=b"/?q",
-        content_length=12,
-        chunked=False,
-        keep_alive=False,
-        expect_continue=True,
-        options=(b"x-a", b"te", b"close"),
-        upgrade=b"",
-    )
+        "authority": b"B.example",
+        "path": b"/?q",
+        "content_length": 12,
+        "chunked": False,
+        "keep_alive": False,
+        "expect_continue": True,
+        "options": (b"x-a", b"te", b"close"),
+        "upgrade": b"",
+    }
     assert request.has_body
 
 
 def test_leading_empty_line_is_ignored() -> None:
     """RFC 9112 section 2.2; but one only."""
-    assert parse(b"\r\nGET / HTTP/1.1", b"Host: a") == get()
+    assert told(parse(b"\r\nGET / HTTP/1.1", b"Host: a")) == told(get())
     assert refusal(b"\r\n\r\nGET / HTTP/1.1", b"Host: a") == (400, "bad-request-line")
 
 
@@ -500,7 +510,8 @@ def test_damaged_requests_are_parsed_or_refused(wire: bytes) -> None:
         assert error.status in STATUSES
         return
     if request.minor:
-        assert parse_request_head(serialize_request_head(request.method, request.target, request.fields)) == request
+        again = serialize_request_head(request.method, request.target, request.fields)
+        assert told(parse_request_head(again)) == told(request)
 
 
 @given(damaged(REQUESTS), damaged(REQUESTS), st.booleans(), st.binary(max_size=20))
@@ -520,12 +531,14 @@ def test_to_follow_an_earlier_request_makes_no_difference(
     before = read(first)
     if before is not None:
         head, _ = before
-        unchanged = evolve(head)
+        unchanged = told(head)
         end = follow_request_head(second, head, HeadLimits())
         if end < 0:
-            assert head == unchanged
+            assert told(head) == unchanged
         else:
-            assert (head, end) == read(second)
+            parsed = read(second)
+            assert parsed is not None
+            assert (told(head), end) == (told(parsed[0]), parsed[1])
 
 
 def test_same_field_lines_are_parsed_once() -> None:
@@ -554,9 +567,9 @@ def test_same_field_lines_are_parsed_once() -> None:
 )
 def test_what_differs_is_parsed(wire: bytes) -> None:
     before = get(b"Accept: */*")
-    unchanged = evolve(before)
+    unchanged = told(before)
     assert follow_request_head(wire, before, HeadLimits(line=64)) == -1
-    assert before == unchanged
+    assert told(before) == unchanged
 
 
 def test_a_head_that_follows_is_no_larger_than_allowed() -> None:

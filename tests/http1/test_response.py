@@ -34,6 +34,14 @@ def parse(line: bytes, *fields: bytes, method: bytes = b"GET") -> ResponseHead:
     return parse_response_head(head(line, *fields), method)
 
 
+TOLD = ("chunked", "content_length", "fields", "framing", "keep_alive", "minor", "options", "reason", "status")
+
+
+def told(head: ResponseHead) -> dict[str, object]:
+    """All that it says, for comparing."""
+    return {name: getattr(head, name) for name in TOLD}
+
+
 def refusal(line: bytes, *fields: bytes, method: bytes = b"GET") -> str:
     with pytest.raises(BadMessage) as caught:
         parse(line, *fields, method=method)
@@ -45,17 +53,17 @@ def test_everything_at_once() -> None:
     response = parse(
         b"HTTP/1.1 206 Partly there", b"ETag:  a ", b"content-Length: 5", b"Connection: X-A, Close", b"x-a:"
     )
-    assert response == ResponseHead(
-        status=206,
-        reason=b"Partly there",
-        minor=1,
-        fields=[(b"ETag", b"a"), (b"content-Length", b"5"), (b"Connection", b"X-A, Close"), (b"x-a", b"")],
-        content_length=5,
-        chunked=False,
-        keep_alive=False,
-        framing=LENGTH,
-        options=(b"x-a", b"close"),
-    )
+    assert told(response) == {
+        "status": 206,
+        "reason": b"Partly there",
+        "minor": 1,
+        "fields": [(b"ETag", b"a"), (b"content-Length", b"5"), (b"Connection", b"X-A, Close"), (b"x-a", b"")],
+        "content_length": 5,
+        "chunked": False,
+        "keep_alive": False,
+        "framing": LENGTH,
+        "options": (b"x-a", b"close"),
+    }
 
 
 # -- status line ---------------------------------------------------------------------------------------------------
@@ -325,7 +333,7 @@ def test_damaged_responses_are_parsed_or_refused(wire: bytes, method: bytes) -> 
         return
     if response.minor:
         again = serialize_response_head(response.status, response.reason, response.fields)
-        assert parse_response_head(again, method) == response
+        assert told(parse_response_head(again, method)) == told(response)
 
 
 @given(damaged(RESPONSES), st.binary(max_size=40), st.sampled_from((b"GET", b"HEAD")))
@@ -336,7 +344,7 @@ def test_what_begins_with_a_head_has_that_head(wire: bytes, after: bytes, method
         return
     end = find_response_head(head.raw + after, LIMITS)
     assert end == len(head.raw)
-    assert parse_response_head((head.raw + after)[:end], method) == head
+    assert told(parse_response_head((head.raw + after)[:end], method)) == told(head)
 
 
 @given(st.integers(200, 599), field_values, plain_fields)

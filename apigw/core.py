@@ -8,7 +8,7 @@ from typing import Protocol
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
-from apigw.errors import ClientDisconnected, GatewayError, InternalError
+from apigw.errors import ClientDisconnected, GatewayError, InternalError, without_frames
 from apigw.messages import Exchange, Response
 from apigw.pipeline import Route
 from apigw.task import Task
@@ -64,10 +64,12 @@ class GatewayCore:
                 response = answer if isinstance(answer, Response) else await answer
             for up in route.up:
                 up(exchange, response)
-        except (CancelledError, ClientDisconnected):
+        except (CancelledError, ClientDisconnected) as error:
+            without_frames(error)
             exchange.error = exchange.error or ClientDisconnected()
             return
         except GatewayError as error:
+            without_frames(error)
             response = self._fail(exchange, route, error)
         except Exception:
             self._log.failure(

@@ -60,8 +60,12 @@ class Deadline:
                 self._call.reset(wait)
 
     def stop(self) -> None:
-        """Drop the pending call; to be called when the connection is gone."""
+        """
+        Drop the pending call, for good; to be called when the connection is gone. What was to be called leads back to
+        who has the deadline, and that cycle would wait for the garbage collector.
+        """
         self.at = inf
+        self._expired = _nothing
         call, self._call = self._call, None
         self._fires_at = inf
         if call is not None and call.active():
@@ -78,3 +82,7 @@ class Deadline:
             self._expired()
         else:
             self.set(at)
+
+
+def _nothing() -> None:
+    """Nobody waits any more."""

@@ -53,6 +53,17 @@ class GatewayError(Exception):
             self.status = status
 
 
+def without_frames(error: BaseException) -> None:
+    """
+    Forget where ``error`` has come through, and what it was caused by: who keeps it for its own frames to find would
+    keep all of a request until the garbage collector runs.
+    """
+    error.__traceback__ = None
+    for cause in (error.__cause__, error.__context__):
+        if cause is not None and cause.__traceback__ is not None:
+            without_frames(cause)
+
+
 class InternalError(GatewayError):
     """A fault of the gateway's own: always logged with its traceback, never explained to a client."""
 

@@ -97,20 +97,47 @@ class PromptUnixServer(_WritesAtOnce, unix.Server):
     """An accepted UNIX connection."""
 
 
-class PromptClient(_WritesAtOnce, tcp.Client):
+class _FailsWhole:
+    """Mixed in before a client: one that couldn't connect would have methods of its own that lead back to it."""
+
+    def doConnect(self: Any) -> None:
+        if hasattr(self, "connector"):  # or it was given up meanwhile
+            super().doConnect()  # type: ignore[misc]
+
+    def failIfNotConnected(self: Any, reason: Exception) -> None:
+        super().failIfNotConnected(reason)  # type: ignore[misc]
+        if not hasattr(self, "connector"):
+            self.doRead = self.doWrite = _nothing
+
+
+def _nothing() -> None:
+    """There is nothing to read or to write."""
+
+
+class PromptClient(_FailsWhole, _WritesAtOnce, tcp.Client):
     """An outgoing TCP connection."""
 
 
-class PromptUnixClient(_WritesAtOnce, unix.Client):
+class PromptUnixClient(_FailsWhole, _WritesAtOnce, unix.Client):
     """An outgoing UNIX connection."""
 
 
-class _Connector(tcp.Connector):
+class _LetsGo:
+    """Mixed in before a connector: its transport leads back to it, which would wait for the garbage collector."""
+
+    transport: Any
+
+    def connectionLost(self, reason: Failure) -> None:
+        super().connectionLost(reason)  # type: ignore[misc]
+        self.transport = None
+
+
+class _Connector(_LetsGo, tcp.Connector):
     def _makeTransport(self) -> Any:
         return PromptClient(self.host, self.port, self.bindAddress, self, self.reactor)
 
 
-class _UnixConnector(unix.Connector):
+class _UnixConnector(_LetsGo, unix.Connector):
     def _makeTransport(self) -> Any:
         return PromptUnixClient(self.address, self, self.reactor, self.checkPID)
 

@@ -373,7 +373,7 @@ def main() -> int:
                 (Path(directory) / "soak.pem").write_text(pem())
                 scene = Scene(started, Path(directory), 0.0, False)
                 ini = INI.format(talk=talk)
-                gateway = await asyncio.to_thread(scene.gateway, ini, 0, False, SOAK_SECRET="s" * 32)
+                gateway = await asyncio.to_thread(scene.gateway, ini, 0, False, False, SOAK_SECRET="s" * 32)
                 return report(*await soaked(gateway, options.minutes, options.only), gateway.log())
 
     return asyncio.run(all_of_it())

@@ -117,6 +117,8 @@ class EventBody:
             return
         self._tail = (self._tail + data)[-4:]
         self._protocol.dataReceived(data)
+        if self._over:
+            return
         if self._why is None:
             self._await_silence()
         elif between(self._tail):
@@ -124,23 +126,25 @@ class EventBody:
 
     def connectionLost(self, reason: Failure) -> None:
         if not self._over:
-            self._end()
-            self._protocol.connectionLost(reason)
+            protocol, _ = self._end()
+            protocol.connectionLost(reason)
 
     # -- from the client: IPushProducer ------------------------------------------------------------------------------
 
     def pauseProducing(self) -> None:
         self._paused = True
-        self._source.pauseProducing()
+        if not self._over:
+            self._source.pauseProducing()
 
     def resumeProducing(self) -> None:
         self._paused = False
-        self._source.resumeProducing()
+        if not self._over:
+            self._source.resumeProducing()
 
     def stopProducing(self) -> None:
         if not self._over:
-            self._end()
-            self._source.stopProducing()
+            _, source = self._end()
+            source.stopProducing()
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -173,14 +177,21 @@ class EventBody:
         if self._plain and between(self._tail):
             data = json.dumps({"code": why.code, "detail": why.detail})
             self._protocol.dataReceived(f"event: {why.code}\ndata: {data}\n\n".encode())
-        self._end()
-        self._source.stopProducing()
-        self._protocol.connectionLost(Failure(ResponseDone() if self._plain else why))
+        protocol, source = self._end()
+        source.stopProducing()
+        protocol.connectionLost(Failure(ResponseDone() if self._plain else why))
 
-    def _end(self) -> None:
+    def _end(self) -> tuple[Any, Any]:
+        """:return: where it went, and where it came from; all that leads here is let go."""
         self._over = True
         self._deadline.stop()
         self._streams.over(self, KIND)
+        response = self.exchange.response
+        if response is not None:
+            response.body = b""
+        ends = self._protocol, self._source
+        self._protocol = self._source = None
+        return ends
 
 
 def between(tail: bytes) -> bool:

@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from apigw.http1.fields import check_fields, wire_lines
 from apigw.messages import Attempt
+from apigw.upstream.connection import PeerConnection
 from apigw.upstream.pool import Pool
 from apigw.upstream.response import PeerResponse
 
@@ -62,13 +63,14 @@ class PeerAgent:
         if connection is not None:
             attempt.reused = True
             return connection.request(method, target, lines, bodyProducer, attempt)
-        return Deferred.fromCoroutine(self._connect(method, target, lines, bodyProducer, attempt))
+        begun = pool.seconds()
 
-    async def _connect(self, method: bytes, target: bytes, lines: bytes, body: Any, attempt: Attempt) -> PeerResponse:
-        begun = self._pool.seconds()
-        connection = await self._pool.connect()
-        attempt.connect = self._pool.seconds() - begun
-        return await connection.request(method, target, lines, body, attempt)
+        def connected(connection: PeerConnection) -> Deferred[PeerResponse]:
+            attempt.connect = pool.seconds() - begun
+            return connection.request(method, target, lines, bodyProducer, attempt)
+
+        # No coroutine: one that is cancelled leaves a cycle of its frames and of what they failed with.
+        return pool.connect().addCallback(connected)
 
     def _flattened(self, headers: Headers | None) -> bytes:
         fields = [(name, value) for name, values in (headers or Headers()).getAllRawHeaders() for value in values]

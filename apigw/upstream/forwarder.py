@@ -9,7 +9,7 @@ from typing import Any
 from attrs import evolve
 
 from apigw.dates import HttpDate
-from apigw.errors import LoopDetected, UpstreamError
+from apigw.errors import LoopDetected, UpstreamError, without_frames
 from apigw.http1.fields import wire_lines
 from apigw.http1.response import ResponseHead
 from apigw.messages import Attempt, Exchange, Fields, Response, Timeouts
@@ -87,6 +87,7 @@ class Forwarder:
                 pause = self._retries.after_error(exchange, attempt, error)
                 if pause is None:
                     raise
+                without_frames(error)
             else:
                 pause = None if response.status < 400 else self._retries.after_answer(exchange, attempt, response)
                 if pause is not None:

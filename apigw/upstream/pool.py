@@ -106,8 +106,9 @@ class Pool:
         """
         self.size += 1
         dialling = _Dialling(self)
-        dialling.start(self._dial, self._clock, self._settings.connect_timeout)
-        return dialling.done
+        done: Deferred[PeerConnection] = Deferred(dialling.cancel)
+        dialling.start(done, self._dial, self._clock, self._settings.connect_timeout)
+        return done
 
     def build(self, dialling: _Dialling) -> PeerConnection:
         """For the dialling factory."""
@@ -165,7 +166,10 @@ class Pool:
 
 
 class _Dialling(ClientFactory):
-    """One connection on its way: its timer, its cancelling, its outcome."""
+    """
+    One connection on its way: its timer, its cancelling, its outcome. When it is over it leads to none of them, for
+    they lead to it.
+    """
 
     noisy = False
 
@@ -175,9 +179,10 @@ class _Dialling(ClientFactory):
         self._timer: IDelayedCall | None = None
         self._over = False
         self._connection: PeerConnection | None = None
-        self.done: Deferred[PeerConnection] = Deferred(self._cancel)
+        self._done: Deferred[PeerConnection] | None = None
 
-    def start(self, dial: Dial, clock: IReactorTime, timeout: float) -> None:
+    def start(self, done: Deferred[PeerConnection], dial: Dial, clock: IReactorTime, timeout: float) -> None:
+        self._done = done
         self._timer = clock.callLater(timeout, self._timed_out)
         connector = dial(self, timeout)
         if not self._over:
@@ -191,8 +196,9 @@ class _Dialling(ClientFactory):
         self.failed(reason)
 
     def succeeded(self, connection: PeerConnection) -> None:
-        self._end()
-        self.done.callback(connection)
+        done = self._end()
+        self._connector = self._connection = None
+        done.callback(connection)
 
     def failed(self, reason: Failure) -> None:
         if not self._over:
@@ -201,20 +207,26 @@ class _Dialling(ClientFactory):
     def _timed_out(self) -> None:
         self._give_up(Failure(ConnectTimeout("The service could not be connected to in time.")))
 
-    def _cancel(self, _: Deferred[PeerConnection]) -> None:
+    def cancel(self, _: Deferred[PeerConnection]) -> None:
+        """For the Deferred."""
         self._give_up(Failure(ClientDisconnected()))
 
     def _give_up(self, reason: Failure) -> None:
-        self._end()
-        if self._connection is not None and self._connection.transport is not None:
-            self._connection.transport.abortConnection()
-        elif self._connector is not None:
-            self._connector.disconnect()
+        done = self._end()
+        connection, self._connection = self._connection, None
+        connector, self._connector = self._connector, None
+        if connection is not None and connection.transport is not None:
+            connection.transport.abortConnection()
+        elif connector is not None:
+            connector.disconnect()
         self._pool.abandoned()
-        self.done.errback(reason)
+        done.errback(reason)
 
-    def _end(self) -> None:
+    def _end(self) -> Deferred[PeerConnection]:
         self._over = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None
+        done, self._done = self._done, None
+        assert done is not None
+        return done

@@ -100,7 +100,9 @@ class PeerResponse(Response):
         if protocol is not None:
             self.body = b""  # it was this object itself: a cycle would wait for the garbage collector
             protocol.connectionLost(reason)
-        elif reason is DONE and not self.delivering:
+        elif self.delivering:
+            self.body = b""
+        elif reason is DONE:
             # It all came before anybody asked: as good as bytes.
             self.body = b"".join(self._pieces or ())
 

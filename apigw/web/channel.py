@@ -126,6 +126,7 @@ class Channel(Protocol):
             body.fail(gone)
         tunnel, self._tunnel = self._tunnel, None
         if tunnel is not None and exchange is not None and (tunnel.client_done or reason.check(ConnectionDone)):
+            self._pump = None
             tunnel.client_gone()
             exchange.finish(True)
         elif exchange is not None:

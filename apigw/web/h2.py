@@ -155,6 +155,7 @@ class Http2Connection(Protocol):
         self._deadline.stop()
         for stream in list(self._streams.values()):
             stream.gone(ClientDisconnected())
+        self._machine.end()
         self.site.closed(self)
 
     @property

@@ -84,6 +84,10 @@ class StateMachine(H2Connection):
                     raise
         return super().receive_data(data)
 
+    def end(self) -> None:
+        """Nothing comes any more. h2's table of what takes which frame leads back to the machine."""
+        self._frame_dispatch_table.clear()
+
     def _open(self, number: int, block: bytes, ended: bool) -> RequestReceived:
         fields: Any = _decode_headers(self.decoder, block)
         streams = self.streams

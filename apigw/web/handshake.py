@@ -12,6 +12,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from apigw.errors import without_frames
 from apigw.policy.client_auth import ClientAuth, ClientCertificate, ClientTls
 from apigw.web.unread import unread
 
@@ -33,6 +34,15 @@ class ServerTls(TLSMemoryBIOProtocol):
     transport: Any
     auth: ClientAuth
 
+    def makeConnection(self, transport: Any) -> None:
+        """As Twisted's, which declares for each connection anew what its transport provides; nobody asks."""
+        self._tlsConnection = self.factory._creatorCallable(self)
+        self._appSendBuffer: list[bytes] = []
+        Protocol.makeConnection(self, transport)
+        self.factory.registerProtocol(self)
+        self.wrappedProtocol.makeConnection(self)
+        self._checkHandshakeStatus()
+
     def loseConnection(self) -> None:
         """Send what there is and a farewell, and close."""
         self.loseWriteConnection()
@@ -42,6 +52,19 @@ class ServerTls(TLSMemoryBIOProtocol):
     def loseWriteConnection(self) -> None:
         """Send what there is and a farewell; what the client still sends is read on (RFC 8446 section 6.1)."""
         super().loseConnection()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        """All that leads back here is let go; Twisted does so with the rest."""
+        super().connectionLost(reason)
+        self._producer = None
+
+    def _tlsShutdownFinished(self, reason: Failure | None) -> None:
+        if reason is not None:
+            # Or the frames of the one who has caught it, who has it too, would wait for the garbage collector.
+            reason.tb = None
+            if reason.value is not None:
+                without_frames(reason.value)
+        super()._tlsShutdownFinished(reason)
 
     def abortConnection(self) -> None:
         """Without a farewell, which would make what was cut seem whole."""

@@ -62,8 +62,9 @@ class Pump:
         """The client is gone."""
         if not self._stopped:
             self._stopped = True
-            if self._source is not None:
-                self._source.stopProducing()
+            source, self._source = self._source, None
+            if source is not None:
+                source.stopProducing()
 
     # -- from the service: IProtocol ---------------------------------------------------------------------------
 
@@ -83,6 +84,7 @@ class Pump:
         if self._stopped:
             return
         self._stopped = True
+        self._source = None
         complete = isinstance(reason.value, ResponseDone)
         if complete:
             self._write(encode_last_chunk(self._response.last_fields()) if self._chunked else b"")

@@ -25,6 +25,7 @@ from benchmarks.faults.load import CUT, LATE, REFUSED, WRONG
 from benchmarks.faults.peer import MODE
 
 ROOT = Path(__file__).parents[2]
+TWISTD = str(Path(sys.executable).with_name("twistd"))
 
 STARTS_WITHIN = 30.0  # seconds
 NORMAL_WITHIN = 20.0
@@ -270,29 +271,20 @@ class Scene:
         known |= {"workers": 1, "log": "access.log", "healthy": self._healthy.port}
         return INI.format_map(known | values)
 
-    def gateway(self, ini: str, descriptors: int = 0, wait: bool = True, **environ: str) -> Gateway:
+    def gateway(self, ini: str, descriptors: int = 0, wait: bool = True, noted: bool = True, **environ: str) -> Gateway:
         """
         Start one.
 
         :param descriptors: its RLIMIT_NOFILE; 0 for ours.
+        :param noted: it notes its long turns, in memory that grows with them.
         :raises SceneError: it doesn't come up; with what it wrote.
         """
         (self.directory / "gw.ini").write_text(ini, "utf-8")
         limit = ["prlimit", f"--nofile={descriptors}"] if descriptors else []
         log = self.directory / "gateway.log"
+        twistd = [sys.executable, "-m", "benchmarks.turns", TURNS] if noted else [TWISTD]
         pid = self.children.spawn(
-            [
-                *limit,
-                sys.executable,
-                "-m",
-                "benchmarks.turns",
-                TURNS,
-                "-n",
-                "--pidfile=",
-                "apigw",
-                "--config",
-                "gw.ini",
-            ],
+            [*limit, *twistd, "-n", "--pidfile=", "apigw", "--config", "gw.ini"],
             log=log,
             env=environ | {"PYTHONPATH": str(ROOT)},
         )

@@ -53,6 +53,7 @@ class Gateway:
     :param config: the text of its INI file; None for the environment alone.
     :param listeners: how many listeners to wait for.
     :param descriptors: open ones that it gets, by the same numbers.
+    :param program: what runs it.
 
     :ivar ports: of its listeners, by name.
     :ivar output: lines that it wrote, but for those of the access log.
@@ -67,6 +68,7 @@ class Gateway:
         environ: Mapping[str, str] | None = None,
         listeners: int = 1,
         descriptors: Sequence[int] = (),
+        program: Sequence[str | Path] = (TWISTD,),
     ) -> None:
         self.directory = directory
         arguments = ["-n", "--pidfile=", "apigw"]
@@ -80,7 +82,7 @@ class Gateway:
         self._ended = False
         self._killed = False
         self._process = subprocess.Popen(
-            [TWISTD, *arguments],
+            [*program, *arguments],
             cwd=directory,
             env=environment(environ),
             stdin=subprocess.DEVNULL,

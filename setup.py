@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
@@ -84,7 +85,7 @@ COMPILED = {
 
 
 def extensions() -> list[Extension]:
-    if not COMPILE:
+    if not COMPILE or "egg_info" in sys.argv:  # pip asks in this way what it has to install before it builds
         return []
     from mypyc.build import mypycify
 

@@ -112,7 +112,7 @@ setup(
         "Typing :: Typed",
     ],
     python_requires=">=3.10",
-    setup_requires=[*RUN, *COMPILER] if COMPILE else [],  # it reads the types of what is imported
+    setup_requires=[*RUN, *GRAPHQL, *COMPILER] if COMPILE else [],  # types of what is imported count
     ext_modules=extensions(),
     install_requires=RUN,
     extras_require={"redis": REDIS, "compression": COMPRESSION, "graphql": GRAPHQL, "test": TEST, "dev": [*TEST, *DEV]},

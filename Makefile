@@ -41,7 +41,7 @@ format: $(DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(TEST)
+bench: $(DEV)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(RUN)

@@ -23,7 +23,7 @@ from benchmarks import (
 )
 from benchmarks.bench import Bench, StartError, bench
 from benchmarks.contender import Contender
-from benchmarks.contenders import DIRECT, GATEWAY, REFERENCE, table
+from benchmarks.contenders import DIRECT, INTERPRETED, REFERENCE, table
 from benchmarks.report import Section
 from benchmarks.scenarios import Scenario
 
@@ -117,7 +117,7 @@ def measurement(what: str, options: argparse.Namespace) -> Callable[[Bench, list
     connections: int = options.connections or (QUICK_CONNECTIONS if quick else CONNECTIONS)
     keys: int = options.keys or (QUICK_KEYS if quick else KEYS)
     loads: list[Scenario] = options.scenario or list(scenarios.TABLE.values())
-    profiled = options.contender[0] if options.contender else GATEWAY
+    profiled = options.contender[0] if options.contender else INTERPRETED
     return {
         "ladder": lambda on, contenders: ladder.measure(on, contenders, loads, rounds, seconds),
         "big": lambda on, contenders: big.measure(on, contenders, rounds),

@@ -8,6 +8,8 @@ from benchmarks.contenders import gateway, gateway_full
 
 START: dict[str, Callable[..., Running]] = {
     "gateway": gateway.launch,
+    "gateway-interpreted": functools.partial(gateway.launch, code=gateway.interpreted),
+    "gateway-full-interpreted": functools.partial(gateway_full.start, sign=False, code=gateway.interpreted),
     "gateway-full": functools.partial(gateway_full.start, sign=False),
     "gateway-full-signed": functools.partial(gateway_full.start, sign=True),
 }

@@ -19,16 +19,17 @@ class InstallError(Exception):
 
 def node() -> Path:
     """The directory that has or will have node_modules; another one for other versions."""
-    return _cache("node", (SOURCES / "package.json").read_bytes())
+    return cache("node", (SOURCES / "package.json").read_bytes())
 
 
 def python() -> Path:
     """The interpreter of the virtual environment for contenders in Python."""
     wanted = (SOURCES / "requirements.txt").read_bytes() + platform.python_version().encode()
-    return _cache("python", wanted) / "venv/bin/python"
+    return cache("python", wanted) / "venv/bin/python"
 
 
-def _cache(kind: str, wanted: bytes) -> Path:
+def cache(kind: str, wanted: bytes) -> Path:
+    """A directory for what ``wanted`` says; another one for every other."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return home / "apigw-benchmarks" / f"{kind}-{hashlib.sha256(wanted).hexdigest()[:12]}"
 

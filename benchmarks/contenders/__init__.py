@@ -7,6 +7,7 @@ from benchmarks.contender import Contender
 
 REFERENCE = "nginx"  # what every ratio is to
 GATEWAY = "gateway"  # what all this is about
+INTERPRETED = "gateway-interpreted"  # the same, not compiled: a profiler sees into it
 DIRECT = "direct"  # what every latency is compared to
 
 

@@ -1,13 +1,15 @@
-"""The gateway with no policy on, started by twistd as a user starts it: as one worker, and as two."""
+"""The gateway with no policy on, started by twistd: compiled, as one worker and as two, and as the checkout has it."""
 
 import functools
+import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from benchmarks import compiled
 from benchmarks.contender import HOST, Contender, Place, Running
 
 ROOT = Path(__file__).parents[2]
@@ -38,9 +40,20 @@ service = bench
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
 
 
-def launch(place: Place, upstream: Running, program: Sequence[str] = TWISTD, workers: int = 1) -> Running:
-    """Start it; ``program`` is twistd, with more options of its own if need be."""
-    return twistd(place, CONFIG.format(**places(place, upstream), workers=workers), program)
+def interpreted() -> Path:
+    """Where the checkout's own apigw is imported from."""
+    return ROOT
+
+
+def launch(
+    place: Place,
+    upstream: Running,
+    program: Sequence[str] = TWISTD,
+    code: Callable[[], Path] = compiled.code,
+    workers: int = 1,
+) -> Running:
+    """Start it; ``program`` is twistd, with more options of its own if need be; ``code`` has apigw."""
+    return twistd(place, CONFIG.format(**places(place, upstream), workers=workers), program, code)
 
 
 def places(place: Place, upstream: Running) -> dict[str, object]:
@@ -49,17 +62,31 @@ def places(place: Place, upstream: Running) -> dict[str, object]:
     return {"host": HOST, "pem": place.certificate, **ports}
 
 
-def twistd(place: Place, config: str, program: Sequence[str] = TWISTD, env: Mapping[str, str] | None = None) -> Running:
+def twistd(
+    place: Place,
+    config: str,
+    program: Sequence[str] = TWISTD,
+    code: Callable[[], Path] = compiled.code,
+    env: Mapping[str, str] | None = None,
+) -> Running:
     """Start a gateway of ``config`` with ``env`` added to the environment."""
     argv = [*program, "-n", "--pidfile=", "apigw", "--config", place.write("gw.ini", config)]
-    return place.spawn(argv, {"PYTHONPATH": str(ROOT), **(env or {})})
+    return place.spawn(argv, {"PYTHONPATH": f"{code()}{os.pathsep}{ROOT}", **(env or {})})
 
 
 def version() -> str:
+    return f"compiled by mypyc {metadata.version('mypy')}, {interpreted_version()}"
+
+
+def interpreted_version() -> str:
     return f"on Python {platform.python_version()} and Twisted {metadata.version('twisted')}"
 
 
 def missing() -> str:
+    return interpreted_missing() or compiled.missing()
+
+
+def interpreted_missing() -> str:
     return "" if find_spec("apigw.tap") else "apigw.tap can't be imported"
 
 
@@ -71,6 +98,13 @@ CONTENDERS = (
         version=version,
         missing=missing,
         streams=False,
+        http2=True,
+    ),
+    Contender(
+        name="gateway-interpreted",
+        start=functools.partial(launch, code=interpreted),
+        version=interpreted_version,
+        missing=interpreted_missing,
         http2=True,
     ),
 )

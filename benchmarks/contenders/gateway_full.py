@@ -1,11 +1,12 @@
 """The gateway with everything on that a request meets in production, with and without signed identities."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from attrs import evolve
 
-from benchmarks import token
+from benchmarks import compiled, token
 from benchmarks.contender import Contender, Place, Running
 from benchmarks.contenders import gateway
 
@@ -59,7 +60,13 @@ limit.route = 100000000/m
 SECRET = {"BENCH_SECRET": "0123456789abcdef" * 4}
 
 
-def start(place: Place, upstream: Running, sign: bool, program: Sequence[str] = gateway.TWISTD) -> Running:
+def start(
+    place: Place,
+    upstream: Running,
+    sign: bool,
+    program: Sequence[str] = gateway.TWISTD,
+    code: Callable[[], Path] = compiled.code,
+) -> Running:
     place.write("issuer.pem", token.public_key())
     config = CONFIG.format(
         **gateway.places(place, upstream),
@@ -69,7 +76,7 @@ def start(place: Place, upstream: Running, sign: bool, program: Sequence[str] = 
         sign="hmac" if sign else "none",
         secret="secret_env = BENCH_SECRET" if sign else "",
     )
-    return evolve(gateway.twistd(place, config, program, SECRET), headers=token.headers(), users=token.users())
+    return evolve(gateway.twistd(place, config, program, code, SECRET), headers=token.headers(), users=token.users())
 
 
 def contender(name: str, sign: bool) -> Contender:
@@ -83,4 +90,15 @@ def contender(name: str, sign: bool) -> Contender:
     )
 
 
-CONTENDERS = (contender("gateway-full", False), contender("gateway-full-signed", True))
+CONTENDERS = (
+    contender("gateway-full", False),
+    contender("gateway-full-signed", True),
+    Contender(
+        name="gateway-full-interpreted",
+        start=functools.partial(start, sign=False, code=gateway.interpreted),
+        version=gateway.interpreted_version,
+        missing=gateway.interpreted_missing,
+        streams=False,
+        http2=True,
+    ),
+)

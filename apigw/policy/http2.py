@@ -153,7 +153,8 @@ class FrameGuard:
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """
-        :return: type and bytes of each frame that is complete; the first has the preface before it.
+        :return: type and bytes of each frame that is complete; the first has the preface before it. Those that
+            aren't fetched come with what is fed next, which may be nothing.
         :raises Excess: there is more of something than may be.
         """
         buffer = self._buffer
@@ -185,6 +186,15 @@ class FrameGuard:
                 yield kind, frame
         finally:
             del buffer[:at]
+
+    def keep(self, data: bytes) -> int:
+        """
+        Take what is to be fed later.
+
+        :return: bytes that are here.
+        """
+        self._buffer += data
+        return len(self._buffer)
 
     def _check_size(self, length: int) -> None:
         if self._head_size + length > self._header_size:

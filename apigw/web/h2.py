@@ -21,7 +21,7 @@ from h2.exceptions import NoSuchStreamError, ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame, PingFrame
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -48,7 +48,7 @@ from apigw.policy.http2 import (
     without_resets,
 )
 from apigw.streams import shutting_down
-from apigw.web.channel import MIN_BODY_RATE
+from apigw.web.channel import AT_ONCE, MAX_PIPELINED, MIN_BODY_RATE
 from apigw.web.h2_machine import StateMachine
 from apigw.web.h2_request import Head, read_head
 from apigw.web.h2_stream import Http2Stream
@@ -116,6 +116,10 @@ class Http2Connection(Protocol):
         self.faults = 0
         self._taken = -1
         self._out = bytearray()
+        self._begun = 0
+        self._held = False
+        self._later: IDelayedCall | None = None
+        self._paused = False
 
     # -- the connection ------------------------------------------------------------------------------------------------
 
@@ -153,6 +157,9 @@ class Http2Connection(Protocol):
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008 (Twisted's signature)
         self._gone = True
         self._deadline.stop()
+        later, self._later = self._later, None
+        if later is not None:
+            later.cancel()
         for stream in list(self._streams.values()):
             stream.gone(ClientDisconnected())
         self._machine.end()
@@ -196,14 +203,24 @@ class Http2Connection(Protocol):
         if self._ending or self._gone:
             return
         guard = self._guard
+        if self._held:
+            if guard.keep(data) > MAX_PIPELINED and not self._paused:
+                self._paused = True
+                self.transport.pauseProducing()
+            return
         began = not guard.awaits_head
         self._busy = True
+        self._begun = 0
         try:
             for kind, frame in guard.feed(data):
                 began = True
                 self._read(kind, frame)
                 if self._ending or self._gone:
                     return
+                if self._begun == AT_ONCE:
+                    self._held = True
+                    self._later = self.site.clock.callLater(0.0, self._go_on)
+                    break
         except Excess as excess:
             self._abort(excess.code, excess.reason)
             return
@@ -219,6 +236,17 @@ class Http2Connection(Protocol):
             self._streams[number].dripped(partial)
         self._send()
         self._arm()
+
+    def _go_on(self) -> None:
+        """It's this client's turn again."""
+        self._later = None
+        if self.full or self._closed():
+            return
+        self._held = False
+        self.dataReceived(b"")
+        if self._paused and not (self._held or self.full or self._closed()):
+            self._paused = False
+            self.transport.resumeProducing()
 
     def _read(self, kind: int, frame: bytes) -> None:
         """:raises Excess: :raises ProtocolError: the connection has to end."""
@@ -274,6 +302,7 @@ class Http2Connection(Protocol):
             self.reset(number, REFUSED_STREAM, not self._draining)
             return
         self.site.http2.requests += 1
+        self._begun += 1
         stream = self._streams[number] = Http2Stream(self, number, event.stream_ended is not None)
         try:
             head = self._read_head(event.headers)
@@ -441,7 +470,13 @@ class Http2Connection(Protocol):
         self._deadline.set(inf)
         self._since = self.site.seconds()
         if not self._ending:
-            self.transport.resumeProducing()
+            if self._held:
+                self._paused = True
+                if self._later is None:
+                    self._later = self.site.clock.callLater(0.0, self._go_on)
+            else:
+                self._paused = False
+                self.transport.resumeProducing()
             if not self._busy:
                 self._send()
                 self._arm()

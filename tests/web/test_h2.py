@@ -16,6 +16,7 @@ from apigw.messages import Response
 from apigw.policy.http2 import Http2Limits
 from apigw.stages.events import EventStreams
 from apigw.streams import Streams
+from apigw.web.channel import AT_ONCE
 from apigw.web.h2 import DRAIN_ROUND, GOODBYE, Http2Connection
 from apigw.web.site import ChannelSettings
 from tests.kit import Memory, Pipe
@@ -677,6 +678,92 @@ def test_a_connection_may_be_gone_at_the_end_of_the_turn():
 
     in_one_turn(answered)
     assert talk.pipe.written == b""
+
+
+# -- many requests at once ---------------------------------------------------------------------------------------------
+
+
+def many(talk: Talk, times: int, resets: bool = False, size: int = 0) -> bytes:
+    """
+    :param resets: each as soon as it is sent.
+    :param size: bytes of a field that is never the same.
+    """
+    frames = []
+    for number in range(times):
+        more = [(b"x", b"%0*d" % (size, number))] if size else []
+        head = talk.wire.head(pseudo(b"/a") + more)
+        frames += [head, RstStreamFrame(head.stream_id, error_code=8)] if resets else [head]
+    return b"".join(frame.serialize() for frame in frames)
+
+
+def begun(talk: Talk) -> int:
+    return talk.memory.site.http2.requests
+
+
+@pytest.mark.parametrize("resets", [False, True])
+def test_many_requests_at_once_leave_others_their_turn(resets: bool) -> None:
+    talk = Talk()
+    talk.pipe.feed(many(talk, 60, resets))
+    seen = []
+
+    def turn_of_others() -> None:
+        seen.append(begun(talk))
+        if seen[-1] < 60:
+            talk.clock.callLater(0.0, turn_of_others)
+
+    turn_of_others()
+    talk.clock.advance(0.0)
+    assert seen == [AT_ONCE, 2 * AT_ONCE, 3 * AT_ONCE, 60]
+    assert len(talk.memory.done) == (60 if resets else 0)
+
+
+def test_what_comes_meanwhile_waits_for_its_turn() -> None:
+    talk = Talk()
+    talk.memory.refuse_dials = ConnectionRefusedError()
+    talk.pipe.feed(many(talk, 20))
+    data = many(talk, 20)
+    for at in range(0, len(data), 50):
+        talk.pipe.feed(data[at : at + 50])
+    assert begun(talk) == AT_ONCE
+    talk.clock.advance(0.0)
+    answers = talk.read().answers
+    assert len(answers) == 40
+    assert all(answer.ended for answer in answers.values())
+    assert not talk.pipe.paused
+
+
+def test_who_sends_much_meanwhile_is_paused_until_it_is_dealt_with() -> None:
+    talk = Talk()
+    talk.pipe.feed(many(talk, 20))
+    talk.pipe.feed(many(talk, 40, size=3000))
+    assert talk.pipe.paused
+    talk.clock.advance(0.0)
+    assert begun(talk) == 60
+    assert not talk.pipe.paused
+
+
+@pytest.mark.parametrize("first", ["room", "turn"])
+def test_who_does_not_read_has_no_turn(first: str) -> None:
+    talk = Talk()
+    talk.pipe.feed(many(talk, 40))
+    talk.pipe.producer.pauseProducing()
+    if first == "turn":
+        talk.clock.advance(0.0)
+        assert begun(talk) == AT_ONCE
+    talk.pipe.producer.resumeProducing()
+    assert talk.pipe.paused
+    talk.clock.advance(0.0)
+    assert begun(talk) == 40
+    assert not talk.pipe.paused
+
+
+def test_who_leaves_amid_many_requests_leaves_nothing() -> None:
+    talk = Talk()
+    talk.pipe.feed(many(talk, 60))
+    talk.pipe.reset()
+    talk.clock.advance(0.0)
+    assert begun(talk) == AT_ONCE
+    assert len(talk.memory.done) == AT_ONCE
 
 
 # -- heads that come again ---------------------------------------------------------------------------------------------

@@ -98,9 +98,10 @@ class Route:
     :ivar services: names of all that may answer, for who wants to explain.
     :ivar across: from the exchange to its answer.
     :ivar stages: all of them, for who wants to explain.
+    :ivar notes: what was derived of it, by who did; so that nobody has to keep routes to know it.
     """
 
-    __slots__ = ("across", "done", "down", "name", "service", "services", "stages", "up")
+    __slots__ = ("across", "done", "down", "name", "notes", "service", "services", "stages", "up")
 
     def __init__(
         self, name: str, service: str, stages: Sequence[Stage], across: Across, services: Sequence[str] = ()
@@ -110,6 +111,7 @@ class Route:
         self.services = tuple(services) or ((service,) if service else ())
         self.across = across
         self.stages = tuple(stages)
+        self.notes: dict[object, bytes] = {}
         self.down = tuple(s.request for s in stages if not _stock(s.request, Stage.request))
         self.up = tuple(s.response for s in reversed(stages) if not _stock(s.response, Stage.response))
         self.done = tuple(s.done for s in reversed(stages) if not _stock(s.done, Stage.done))

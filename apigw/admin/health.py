@@ -89,14 +89,6 @@ class Health:
         self._essential = essential
         self._operators = operators
         self._date = date
-        self._checks: dict[bytes, Callable[[], Response]] = {
-            b"": self._live,
-            b"live": self._live,
-            b"startup": self._live,
-            b"ready": self._ready,
-            b"services": self._services,
-            b"detailed": self._detailed,
-        }
 
     def __call__(self, exchange: Exchange) -> Response:
         """
@@ -107,12 +99,12 @@ class Health:
         path = exchange.request.path.removeprefix(b"/health").strip(b"/")
         if path.startswith(b"services/"):
             return self._service(path[9:].decode("latin-1"))
-        check = self._checks.get(path)
+        check = _CHECKS.get(path)
         if check is None:
             raise RouteNotFound("There is no such health check.")
         if path == b"detailed":
             self._operators(exchange)
-        return check()
+        return check(self)
 
     def _answer(self, well: bool, status: str, **more: object) -> Response:
         value = {"status": status, "version": self._version, "uptime_seconds": round(self._uptime(), 3), **more}
@@ -148,6 +140,16 @@ class Health:
             essential=list(self._essential),
             services=[whole(service) for service in states],
         )
+
+
+_CHECKS: dict[bytes, Callable[[Health], Response]] = {
+    b"": Health._live,
+    b"live": Health._live,
+    b"startup": Health._live,
+    b"ready": Health._ready,
+    b"services": Health._services,
+    b"detailed": Health._detailed,
+}
 
 
 def _overall(states: Collection[ServiceState]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from attrs import define
@@ -28,6 +28,12 @@ MAX_NODE = 56
 
 CACHED = 4096
 """Addresses that are kept with the verdict on them."""
+
+Prefixes = dict[tuple[int, int], set[int]]
+"""
+Networks by the version of the address and the bits that don't count: a look-up costs the number of lengths, not of
+networks.
+"""
 
 _is_host = re.compile(rb"[A-Za-z0-9._~-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?").fullmatch
 _node = re.compile(r"([0-9.]{7,15})(?::[0-9]{1,5})?|\[([0-9A-Fa-f]*:[0-9A-Fa-f:.]{1,44})\](?::[0-9]{1,5})?").fullmatch
@@ -72,33 +78,31 @@ def canonical_ip(text: str) -> str | None:
     return str(address.ipv4_mapped or address)
 
 
+def _verdict(prefixes: Prefixes, text: str) -> tuple[str, bool] | None:
+    """The address in its shortest form, and whether it is trusted; None where it isn't one."""
+    ip = canonical_ip(text)
+    if ip is None:
+        return None
+    version = 6 if ":" in ip else 4
+    value = int(IPv6Address(ip) if version == 6 else IPv4Address(ip))
+    return ip, any(value >> shift in networks for (one, shift), networks in prefixes.items() if one == version)
+
+
 class Forwarding:
     """:param trusted: networks whose word counts; a UNIX socket's peer is trusted when any is configured."""
 
     def __init__(self, trusted: Iterable[Network] = ()) -> None:
-        # By length of the prefix: a look-up costs the number of lengths, not of networks.
-        self._prefixes: dict[tuple[int, int], set[int]] = {}
+        self._prefixes: Prefixes = {}
         for network in trusted:
             address, length = network.network_address, network.prefixlen
             if isinstance(address, IPv6Address) and address.ipv4_mapped is not None and length >= 96:
                 address, length = address.ipv4_mapped, length - 96
             shift = address.max_prefixlen - length
             self._prefixes.setdefault((address.version, shift), set()).add(int(address) >> shift)
-        self._known = lru_cache(maxsize=CACHED)(self._verdict)
+        self._known = lru_cache(maxsize=CACHED)(partial(_verdict, self._prefixes))
 
     def _look(self, text: str) -> tuple[str, bool] | None:
         return self._known(text) if len(text) <= MAX_NODE else None
-
-    def _verdict(self, text: str) -> tuple[str, bool] | None:
-        """The address in its shortest form, and whether it is trusted; None where it isn't one."""
-        ip = canonical_ip(text)
-        if ip is None:
-            return None
-        version = 6 if ":" in ip else 4
-        value = int(IPv6Address(ip) if version == 6 else IPv4Address(ip))
-        return ip, any(
-            value >> shift in networks for (one, shift), networks in self._prefixes.items() if one == version
-        )
 
     def trusts(self, host: str) -> bool:
         """:param host: an address as text, empty for a UNIX socket."""

@@ -56,7 +56,6 @@ class AccessLogFormat:
         self._path = path
         self._second = 0
         self._prefix = b""
-        self._places: dict[Route | None, bytes] = {}
 
     def line(self, exchange: Exchange) -> bytes:
         """
@@ -88,9 +87,7 @@ class AccessLogFormat:
                 connect += attempt.connect
         status = response.status if response is not None else error.status if error is not None else 0
         body = request.body
-        place = self._places.get(route)
-        if place is None:
-            place = self._place(route)
+        place = b'"route":"","service":""' if route is None else route.notes.get(self) or self._place(route)
         host = request.notes.get(self)
         if host is None:
             host = request.notes[self] = quoted(request.authority)
@@ -129,8 +126,6 @@ class AccessLogFormat:
             line = b'%b,"trace_id":"%b"}\n' % (line[:-2], exchange.trace.trace_id)
         return line
 
-    def _place(self, route: Route | None) -> bytes:
-        if route is None:
-            return b'"route":"","service":""'
-        place = self._places[route] = b'"route":"%b","service":"%b"' % (route.name.encode(), route.service.encode())
+    def _place(self, route: Route) -> bytes:
+        place = route.notes[self] = b'"route":"%b","service":"%b"' % (route.name.encode(), route.service.encode())
         return place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -54,8 +55,7 @@ class Forwarder:
         self._send = send
         self._sticky = sticky
         self._timeouts = timeouts
-        self._rewrite = rewrite
-        self._target = target or (self._rewritten if rewrite.changes else None)
+        self._target = target or (partial(_rewritten, rewrite) if rewrite.changes else None)
         self._seconds = seconds
         self._date = date
         self._retries = retries
@@ -133,10 +133,6 @@ class Forwarder:
         assert self._outgoing is not None
         return [field for field in trailers if field in self._outgoing([field])]
 
-    def _rewritten(self, exchange: Exchange) -> bytes:
-        request = exchange.request
-        return self._rewrite.apply(request.path, exchange.params or {}) + request.query
-
     def _attempt(self, exchange: Exchange, before: Attempt | None) -> Attempt:
         now = self._seconds()
         if before is not None:
@@ -199,3 +195,8 @@ class Forwarder:
         fields.append((b"Via", via(received, request.version, self._pseudonym)))
         fields.append((b"X-Gateway-Service", b"apigw"))
         return wire_lines(fields)
+
+
+def _rewritten(rewrite: Rewrite, exchange: Exchange) -> bytes:
+    request = exchange.request
+    return rewrite.apply(request.path, exchange.params or {}) + request.query

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
+from attrs import frozen
 from twisted.internet.defer import Deferred
 
 from apigw.admin.actions import NotPossible
@@ -18,7 +20,7 @@ from apigw.policy.revocations import Revocations
 from apigw.reload import CannotStart, in_turns
 from apigw.routes import GatewayRoutes
 from apigw.telemetry.upstreams import ServiceState
-from apigw.wiring.admin import AdminListener
+from apigw.wiring.admin import AdminListener, Beside
 from apigw.wiring.around import Around
 from apigw.wiring.common import Common
 from apigw.wiring.edge import Edge
@@ -29,11 +31,24 @@ from apigw.wiring.routing import Routing
 from apigw.wiring.services import Services
 
 
+@frozen
+class Kept:
+    """What of one configuration the next one takes over where it doesn't change."""
+
+    edge: Edge
+    services: Services
+    parts: Parts
+
+
 class Wiring:
     """
     All that one configuration needs to answer requests, listeners apart. Nothing works before :meth:`commit`.
 
-    :param before: the one in use, of which all is kept that doesn't change.
+    Nothing that it makes leads back to it: once the next one is in force and the last request has ended, all of it
+    is freed without the collector, which would stop the loop to find it.
+
+    :param before: of the one in use.
+    :ivar kept: of this one, for the next.
     """
 
     core: GatewayCore
@@ -41,17 +56,16 @@ class Wiring:
     admin: tuple[GatewayCore, GatewayRoutes]
     api: Operations | None = None
     """What operators may do; None without an admin listener."""
-    _edge: Edge
-    _services: Services
+    kept: Kept
     _parts: Parts
     _routing: Routing
 
-    def __init__(self, config: GatewayConfig, around: Around, before: Wiring | None = None) -> None:
+    def __init__(self, config: GatewayConfig, around: Around, before: Kept | None = None) -> None:
         self._config = config
         self._around = around
         self._before = before
-        self._edge = Edge(config, around.date, around.seconds, around.epoch, None if before is None else before._edge)
-        self._services = Services(config, around.builder, None if before is None else before._services)
+        self._edge = Edge(config, around.date, around.seconds, around.epoch, None if before is None else before.edge)
+        self._services = Services(config, around.builder, None if before is None else before.services)
 
     def build(self) -> Steps[None]:
         """
@@ -62,7 +76,8 @@ class Wiring:
         config, around, before = self._config, self._around, self._before
         services, edge = self._services, self._edge
         yield from services.build()
-        parts = self._parts = Parts(config, around, edge, None if before is None else before._parts)
+        parts = self._parts = Parts(config, around, edge, None if before is None else before.parts)
+        kept = self.kept = Kept(edge, services, parts)
         common = Common(config, around, services.states)
         forwarders = Forwarders(config, around, services.upstreams, parts.traces)
         entry = Entry(config, parts.tokens, parts.key_file, around.epoch)
@@ -70,7 +85,8 @@ class Wiring:
         yield from routing.build()
         self.core, self.routes = routing.core, routing.resources
         if config.admin is not None:
-            listener = AdminListener(config, around, parts, common, services, routing.find, self._beside)
+            beside: Beside = partial(_beside, around, kept)
+            listener = AdminListener(config, around, parts, common, services, routing.find, beside)
             self.admin = listener.build()
             self.api = listener.api
 
@@ -111,19 +127,23 @@ class Wiring:
         """All services, for who looks at them each second."""
         return self._services.seen()
 
-    async def _beside(self, text: str, use: Callable[[ProxyRoutes], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-        """
-        Have something done with the routes of another configuration.
 
-        :raises NotPossible: it can't be used.
-        """
+async def _beside(
+    around: Around, kept: Kept, text: str, use: Callable[[ProxyRoutes], Awaitable[dict[str, Any]]]
+) -> dict[str, Any]:
+    """
+    Have something done with the routes of another configuration.
+
+    :param kept: of the one in use.
+    :raises NotPossible: it can't be used.
+    """
+    try:
+        config = await in_turns(around.steering.load(text), around.reactor)
+        other = Wiring(config, around, kept)
         try:
-            config = await in_turns(self._around.steering.load(text), self._around.reactor)
-            other = Wiring(config, self._around, self)
-            try:
-                await in_turns(other.build(), self._around.reactor)
-                return await use(other._routing.find)
-            finally:
-                other.give_up()
-        except (ConfigErrors, CannotStart) as wrong:
-            raise NotPossible(str(wrong)) from None
+            await in_turns(other.build(), around.reactor)
+            return await use(other._routing.find)
+        finally:
+            other.give_up()
+    except (ConfigErrors, CannotStart) as wrong:
+        raise NotPossible(str(wrong)) from None

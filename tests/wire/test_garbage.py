@@ -6,6 +6,7 @@ Memory would grow until that comes, with large objects of which it knows nothing
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,21 +18,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hyperframe.frame import PingFrame
+from hyperframe.frame import GoAwayFrame, PingFrame
 
 from apigw.policy.websocket import close_frame
 from tests.authority import Authority
 from tests.wire import collector
 from tests.wire.frames import Http2Wire
 from tests.wire.gateway import Gateway
-from tests.wire.sockets import Service, Wire, connect
+from tests.wire.sockets import Cut, Service, Wire, connect
 
 INI = """\
 [gateway]
 access_log = off
-header_timeout = 200ms
-body_idle_timeout = 200ms
-write_idle_timeout = 500ms
+{patience}
 [listener:public]
 endpoint = tcp:0:interface=127.0.0.1
 http2 = yes
@@ -40,7 +39,7 @@ endpoint = tcp:0:interface=127.0.0.1
 tls = yes
 http2 = yes
 certificates = gw.pem
-handshake_timeout = 200ms
+{handshake}
 [http2]
 pings = 1/m burst 5
 [limits]
@@ -51,7 +50,7 @@ secret_env = SECRET
 urls = http://127.0.0.1:{port}
 retry.attempts = 1
 breaker.volume = 1000000
-timeout.first_byte = 300ms
+{first_byte}
 [service:again]
 urls = http://127.0.0.1:{port}
 retry.attempts = 2
@@ -84,13 +83,19 @@ service = user
 auth = required
 [route:scarce]
 path = /scarce
-service = user
+service = dead
 limit.ip = 1/h
 [route:talk]
 path = /talk
 service = user
 upgrade = websocket
 """
+
+HASTY = {
+    "patience": "header_timeout = 200ms\nbody_idle_timeout = 200ms",
+    "handshake": "handshake_timeout = 200ms",
+    "first_byte": "timeout.first_byte = 200ms",
+}
 
 TIMES = 3
 OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
@@ -119,8 +124,6 @@ class Scene:
     def __init__(self, gateway: Gateway, service: Service) -> None:
         self._gateway = gateway
         self.service = service
-        self._still = connect(gateway.ports["public"])
-        self.left()
 
     def plain(self) -> Wire:
         return connect(self._gateway.ports["public"])
@@ -145,10 +148,19 @@ class Scene:
         return wire
 
     def settle(self) -> None:
-        """Wait until the gateway has seen all that has been sent: what is sent here comes after it."""
-        for _ in range(3):
-            self._still.send(b"GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n")
-            assert self._still.answer().status == 404
+        """
+        Wait until the gateway has seen all that has been sent, for what is sent here comes after it, and end its
+        connections to the service.
+        """
+        status = 0
+        while status != 404:  # or this was too slow for it
+            wire = self.plain()
+            with contextlib.suppress(Cut, OSError):
+                wire.send(get(b"/nothing", b"Connection: close\r\n"))
+                status = wire.answer().status
+                wire.gone()
+            wire.close()
+        self.service.settle()
 
     def left(self) -> Counter[str]:
         """What is left to the collector, by type."""
@@ -161,22 +173,38 @@ class Scene:
         return Counter(json.loads(line.removeprefix(collector.SIGN)))
 
 
-@pytest.fixture(scope="module")
-def _scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    directory = tmp_path_factory.mktemp("garbage")
+def begun(directory: Path, **hasty: str) -> Iterator[Scene]:
     (directory / "gw.pem").write_bytes(Authority("root").issue("gw"))
     service = Service()
     program = (sys.executable, Path(collector.__file__))
-    ini = INI.format(port=service.port)
+    ini = INI.format_map(dict.fromkeys(HASTY, "") | {"port": str(service.port)} | hasty)
     with Gateway(directory, ini, listeners=2, program=program, environ={"SECRET": "s" * 32}) as gateway:
         yield Scene(gateway, service)
     service.close()
 
 
+@pytest.fixture(scope="module")
+def _scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    yield from begun(tmp_path_factory.mktemp("garbage"))
+
+
+@pytest.fixture(scope="module")
+def _hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    yield from begun(tmp_path_factory.mktemp("hasty"), **HASTY)
+
+
 @pytest.fixture
 def scene(_scene: Scene) -> Iterator[Scene]:
+    """It waits for long."""
     yield _scene
-    _scene.service.settle()
+    _scene.settle()
+
+
+@pytest.fixture
+def hasty(_hasty: Scene) -> Iterator[Scene]:
+    """It waits for nobody, and so no test may rely on being in time."""
+    yield _hasty
+    _hasty.settle()
 
 
 def get(path: bytes = b"/users", more: bytes = b"") -> bytes:
@@ -241,6 +269,26 @@ def leaves(scene: Scene) -> None:
             service.gone()
 
 
+def shuts(scene: Scene) -> None:
+    """Sends no more, but waits for the answer."""
+    wire = scene.plain()
+    wire.send(get())
+    wire.finish()
+    scene.answer()
+    while (status := wire.answer().status) == 100:
+        pass
+    assert status == 200
+    wire.close()
+
+
+def pipelines(scene: Scene) -> None:
+    """More than is begun in a turn, and leaves."""
+    wire = scene.plain()
+    wire.send(get(b"/nothing") * 100)
+    wire.answer()
+    wire.reset()
+
+
 def leaves_at_once(scene: Scene) -> None:
     """While the gateway connects to the service, as often as not."""
     wire = scene.plain()
@@ -289,16 +337,19 @@ def cut(scene: Scene) -> None:
 
 
 def slow_head(scene: Scene) -> None:
-    for wire in (scene.plain(), scene.secure()):
-        wire.send(b"GET / HTTP/1.1\r\n")
-        wire.gone()
-        wire.close()
+    for opened in (scene.plain, scene.secure):
+        with contextlib.suppress(OSError):
+            wire = opened()
+            wire.send(b"GET / HTTP/1.1\r\n")
+            wire.gone()
+            wire.close()
 
 
 def slow_body(scene: Scene) -> None:
     wire = scene.plain()
-    wire.send(post() + b"12345")
-    assert wire.answer().status == 408
+    with contextlib.suppress(OSError):
+        wire.send(post() + b"12345")
+    wire.gone()
     wire.close()
 
 
@@ -361,7 +412,7 @@ def spent(scene: Scene) -> None:
     wire = scene.plain()
     for _ in range(2):
         wire.send(get(b"/scarce"))
-        assert wire.answer().status in (429, 504)
+        assert wire.answer().status in (429, 502)
     wire.close()
 
 
@@ -395,10 +446,9 @@ def service_fails_at_first(scene: Scene) -> None:
 
 def service_sleeps(scene: Scene) -> None:
     wire = scene.plain()
-    wire.send(get())
-    service = scene.service.accept()
-    assert wire.answer().status == 504
-    service.gone()
+    with contextlib.suppress(Cut, OSError):
+        wire.send(get())
+        wire.answer()
     wire.close()
 
 
@@ -603,6 +653,24 @@ def h2_refused(scene: Scene) -> None:
         wire.close()
 
 
+def h2_many(scene: Scene) -> None:
+    """More than are begun in a turn, all of them reset; then it leaves."""
+    for wire in both(scene):
+        for number in [wire.ask(b"/nothing") for _ in range(40)]:
+            wire.reset(number)
+        wire.settle()
+        wire.wire.reset()
+
+
+def h2_goes_away(scene: Scene) -> None:
+    for wire in both(scene):
+        number = wire.ask(b"/users")
+        wire.send(GoAwayFrame(0, last_stream_id=0))
+        scene.answer()
+        assert wire.answer(number).body == b"ok"
+        wire.close()
+
+
 def h2_abuse(scene: Scene) -> None:
     for wire in both(scene):
         wire.send(*[PingFrame(0, opaque_data=b"12345678")] * 20)
@@ -629,10 +697,11 @@ def h2_events(scene: Scene) -> None:
 
 
 def h2_slow_upload(scene: Scene) -> None:
-    for wire in both(scene):
-        number = wire.ask(b"/users", method=b"POST", body=b"")
-        assert wire.answer(number).status == 408
-        wire.close()
+    with contextlib.suppress(Cut, OSError):
+        for wire in both(scene):
+            number = wire.ask(b"/users", method=b"POST", body=b"")
+            wire.answer(number)
+            wire.close()
 
 
 KINDS = (
@@ -642,14 +711,13 @@ KINDS = (
     last,
     resets,
     leaves,
+    shuts,
+    pipelines,
     leaves_at_once,
     leaves_amid_answer,
     leaves_amid_compression,
     streamed,
     cut,
-    slow_head,
-    slow_body,
-    never_begins,
     uploads,
     breaks_off,
     garbage,
@@ -658,7 +726,6 @@ KINDS = (
     spent,
     service_resets,
     service_fails_at_first,
-    service_sleeps,
     service_talks_nonsense,
     service_ends,
     answers_early,
@@ -670,7 +737,6 @@ KINDS = (
     talk_reset_by_service,
     talk_refused,
     no_handshake,
-    late_handshake,
     broken_handshake,
     h2_ends,
     h2_resets_a_stream,
@@ -679,20 +745,33 @@ KINDS = (
     h2_uploads,
     h2_breaks_off,
     h2_refused,
+    h2_many,
+    h2_goes_away,
     h2_abuse,
     h2_nonsense,
     h2_events,
-    h2_slow_upload,
 )
+
+
+SLOW = (slow_head, slow_body, never_begins, service_sleeps, late_handshake, h2_slow_upload)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_nothing_is_left_to_the_collector(scene: Scene, kind: Callable[[Scene], None]) -> None:
+    leaves_nothing(scene, kind)
+
+
+@pytest.mark.parametrize("kind", SLOW, ids=lambda kind: kind.__name__)
+def test_who_is_too_slow_leaves_nothing_to_the_collector(hasty: Scene, kind: Callable[[Scene], None]) -> None:
+    leaves_nothing(hasty, kind)
+
+
+def leaves_nothing(scene: Scene, kind: Callable[[Scene], None]) -> None:
     kind(scene)
-    scene.service.settle()
+    scene.settle()
     scene.left()  # what is made once and kept is there by now
     for _ in range(TIMES):
         kind(scene)
-        scene.service.settle()
+        scene.settle()
     left = scene.left()
     assert not left, str(left)

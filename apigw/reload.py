@@ -12,7 +12,8 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from apigw.config import ConfigErrors, GatewayConfig
-from apigw.config.loader import Steps, loading, read_text
+from apigw.config.loader import loading, read_text
+from apigw.config.steps import Steps
 from apigw.notify import SILENT, Notify
 from apigw.telemetry.reloads import Reloads
 

@@ -225,16 +225,22 @@ class RouteTable(Generic[R]):
     ``routes``.
     """
 
-    def __init__(self, routes: Iterable[tuple[RouteMatch, R]]) -> None:
-        self._routes = list(routes)
+    def __init__(self, routes: Iterable[tuple[RouteMatch, R]] = ()) -> None:
+        self._routes: list[tuple[RouteMatch, R]] = []
         self._hosts: dict[bytes, _Node[R]] = {}
         self._wildcards: dict[bytes, _Node[R]] = {}
         self._any: _Node[R] = _Node()
         self._anywhere = [self._any]
-        for match, route in self._routes:
-            pattern = parse_pattern(match.path)
-            for root in {id(root): root for root in map(self._root, match.hosts or ("",))}.values():
-                root.add(pattern, _Leaf(match, pattern, route))
+        self._named = False
+        for match, route in routes:
+            self.add(match, route)
+
+    def add(self, match: RouteMatch, route: R) -> None:
+        """One more. :raises ValueError: as at first."""
+        self._routes.append((match, route))
+        pattern = parse_pattern(match.path)
+        for root in {id(root): root for root in map(self._root, match.hosts or ("",))}.values():
+            root.add(pattern, _Leaf(match, pattern, route))
         self._named = bool(self._hosts or self._wildcards)
 
     @property

@@ -22,7 +22,7 @@ from apigw.admin.done import NOTHING, Done, Handed
 from apigw.admin.live import Live
 from apigw.admin.revocations import all_lines, take
 from apigw.config import ConfigErrors, GatewayConfig
-from apigw.config.loader import Steps, whole
+from apigw.config.steps import Steps, whole
 from apigw.dates import HttpDate
 from apigw.demo import tour
 from apigw.doors import Door, Doors

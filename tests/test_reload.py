@@ -10,7 +10,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from apigw.config.loader import Steps
+from apigw.config.steps import Steps
 from apigw.reload import CannotStart, Commit, Reload, Source, in_turns
 from apigw.telemetry.reloads import Reloads
 

@@ -61,29 +61,38 @@ class Found:
         return f"[{header}]" if origin is None else f"[{header}] ({origin})"
 
 
-def check(found: Found) -> Iterator[ConfigError]:
+Checks = Iterator[ConfigError | None]
+"""What is wrong, and None now and then, for who has other things to do in between."""
+
+
+def check(found: Found) -> Checks:
     """All that is wrong."""
-    yield from _references(found)
-    yield from _ready(found)
-    yield from _stages(found)
-    yield from _cache(found)
-    yield from _demo(found)
-    yield from _registry(found)
-    yield from _listeners(found)
-    yield from _routes(found)
-    yield from _versions(found)
-    yield from _transformed(found)
-    yield from _costs(found)
-    yield from _tokens(found)
-    yield from _graphql(found)
+    for one in (
+        _references,
+        _ready,
+        _stages,
+        _cache,
+        _demo,
+        _registry,
+        _listeners,
+        _routes,
+        _versions,
+        _transformed,
+        _costs,
+        _tokens,
+        _graphql,
+    ):
+        yield None
+        yield from one(found)
 
 
-def _references(found: Found) -> Iterator[ConfigError]:
+def _references(found: Found) -> Checks:
     hints: dict[str, str] = {}
     for kind in section_kinds(GatewayConfig).values():
         for key, option in kind.options.items():
             if not option.refers_to:
                 continue
+            yield None
             known = found.names[option.refers_to]
             sections: Iterator[tuple[str, object]] = found.of(kind.cls)
             for header, section in sections:
@@ -157,10 +166,11 @@ def _listeners(found: Found) -> Iterator[ConfigError]:
             yield found.error(header, "proxy_protocol", "counts for trusted_proxies alone, name them in [gateway]")
 
 
-def _routes(found: Found) -> Iterator[ConfigError]:
+def _routes(found: Found) -> Checks:
     """Two routes that match the same requests, with nothing that makes one of them more specific."""
     first: dict[object, str] = {}
     for header, route in found.of(RouteSection):
+        yield None
         version = None if route.version == UNVERSIONED else route.version
         for host, method in product(route.host or ("",), route.takes or ("",)):
             other = first.setdefault((route.path.shape, route.headers, version, host, method), header)
@@ -171,7 +181,7 @@ def _routes(found: Found) -> Iterator[ConfigError]:
                 break
 
 
-def _transformed(found: Found) -> Iterator[ConfigError]:
+def _transformed(found: Found) -> Checks:
     """Fields by which services know who asks can't be written by a template too."""
     own: dict[str, str] = {}
     for header, identity in found.of(IdentitySection):
@@ -179,6 +189,7 @@ def _transformed(found: Found) -> Iterator[ConfigError]:
     for header, keys in found.of(ApiKeysSection):
         own[keys.field.lower()] = header
     for header, route in found.of(RouteSection):
+        yield None
         for key, name in route.request.names:
             if name.lower() in own:
                 yield found.error(header, key, f"{name} is a field of [{own[name.lower()]}], write another")
@@ -245,10 +256,11 @@ def _graphql(found: Found) -> Iterator[ConfigError]:
                     break
 
 
-def _costs(found: Found) -> Iterator[ConfigError]:
+def _costs(found: Found) -> Checks:
     """A route whose requests cost more than may come at once, so that none would ever pass."""
     shared = next((limits for _, limits in found.of(LimitsSection)), None)
     for header, route in found.of(RouteSection):
+        yield None
         limit = route.limit
         rates: list[tuple[str, Limit | None]] = [("limit.route", limit.route), ("limit.consumer", limit.consumer)]
         rates += [(f"limit.by of {combination.name}", combination.rate) for combination in limit.by]

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from attrs import define, field, frozen
 
 from apigw.config.problems import ConfigError, Origin
+from apigw.config.steps import LINES, Steps, whole
 
 _LINES = re.compile(r"\r\n|\n|\r")
 _COMMENT = re.compile(r"(?:^|\s);.*")
@@ -61,6 +62,11 @@ Report = Callable[[ConfigError], object]
 
 
 def read_ini(text: str, name: str, report: Report) -> dict[str, Block]:
+    """As :func:`reading`, at once."""
+    return whole(reading(text, name, report))
+
+
+def reading(text: str, name: str, report: Report) -> Steps[dict[str, Block]]:
     """
     Read an INI file.
 
@@ -78,6 +84,8 @@ def read_ini(text: str, name: str, report: Report) -> dict[str, Block]:
         report(ConfigError(Origin(name, line), block.header if block else "", key, message))
 
     for number, raw in enumerate(_LINES.split(text), start=1):
+        if number % LINES == 0:
+            yield
         if control := CONTROL(raw):
             wrong(number, f"holds the control character {control[0]!r}, remove it")
             continue

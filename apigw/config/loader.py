@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from attrs import NOTHING, evolve
 
@@ -12,22 +12,16 @@ from apigw.config import founding
 from apigw.config.checks import Found, check
 from apigw.config.discovering import DiscoverySection
 from apigw.config.draft import KINDS, BlockReader, Draft, Setting, rows_of
-from apigw.config.ini import CONTROL, Row, read_ini
+from apigw.config.ini import CONTROL, Row, reading
 from apigw.config.kind import RowError
 from apigw.config.model import GatewayConfig
 from apigw.config.names import spelled
 from apigw.config.option import OTHERS, Option, SectionKind, build
 from apigw.config.overrides import Overrides
 from apigw.config.problems import ConfigError, ConfigErrors, Origin
+from apigw.config.steps import SOME, Steps, let_go, whole
 from apigw.config.substitute import MASK, secret
 from apigw.config.versioning import spread
-
-T = TypeVar("T")
-Steps = Generator[None, None, T]
-"""Work that rests in between; its result comes at the end."""
-
-SOME = 20
-"""Sections that are read between two rests: 2 ms."""
 
 
 def load(path: str | None, environ: Mapping[str, str]) -> GatewayConfig:
@@ -48,16 +42,6 @@ def loads(text: str, name: str, environ: Mapping[str, str]) -> GatewayConfig:
 def loading(text: str, name: str, environ: Mapping[str, str]) -> Steps[GatewayConfig]:
     """As :func:`loads`, in steps of a few milliseconds, for who has other work to do in between."""
     return _Loader(name, environ).load(text)
-
-
-def whole(steps: Steps[T]) -> T:
-    """Take all steps now."""
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        made: T = end.value
-        return made
 
 
 def read_text(path: str) -> str:
@@ -101,7 +85,8 @@ class _Loader:
 
     def load(self, text: str) -> Steps[GatewayConfig]:
         reader = BlockReader(self._file, self._environ, self._errors.append, self._note_variable)
-        blocks = spread(read_ini(text, self._file, self._errors.append), self._file, self._errors.append)
+        found = yield from reading(text, self._file, self._errors.append)
+        blocks = spread(found, self._file, self._errors.append)
         for number, block in enumerate(blocks.values()):
             if number % SOME == 0:
                 yield
@@ -122,12 +107,14 @@ class _Loader:
             if number % SOME == 0:
                 yield
             sections[header] = discovery if header == "discovery" else self._build(draft)
-        yield
-        self._check(sections)
+        yield from self._check(sections)
         if self._errors:
             raise ConfigErrors(map(self._mask, self._errors))
         yield
-        return self._whole(sections)
+        config = self._whole(sections)
+        for done in (self._drafts, found, blocks):
+            yield from let_go(done)
+        return config
 
     def _founded(self, kind: SectionKind) -> bool:
         """Whether a founding variable speaks of the section."""
@@ -277,10 +264,16 @@ class _Loader:
 
     # -- the whole -------------------------------------------------------------------------------------------------
 
-    def _check(self, sections: Mapping[str, object | None]) -> None:
-        whole = {header: section for header, section in sections.items() if section is not None}
+    def _check(self, sections: Mapping[str, object | None]) -> Steps[None]:
+        yield
+        there = {header: section for header, section in sections.items() if section is not None}
+        yield
         names = {kind: {draft.name for draft in self._of(kind)} for kind in KINDS}
-        self._errors.extend(check(Found(whole, names, self._origins)))
+        for error in check(Found(there, names, self._origins)):
+            if error is None:
+                yield
+            else:
+                self._errors.append(error)
         self._errors.extend(self._overrides.problems({d.header: d.kind for d in self._drafts.values()}))
 
     def _whole(self, sections: Mapping[str, object | None]) -> GatewayConfig:

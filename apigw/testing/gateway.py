@@ -14,7 +14,8 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
 from apigw.admin.actions import Steering
-from apigw.config.loader import loading, loads, whole
+from apigw.config.loader import loading, loads
+from apigw.config.steps import whole
 from apigw.dates import HttpDate
 from apigw.doors import channel_settings
 from apigw.http1.body import ChunkedDecoder, CloseDecoder, LengthDecoder

@@ -116,10 +116,10 @@ class Edge:
 
     def _counting(self) -> bool:
         config = self._config
-        own = [route.limit for route in config.routes]
-        limits = [(limit.ip, limit.user, limit.consumer, limit.route, limit.by) for limit in own]
-        consumers = any(consumer.limit for consumer in config.consumers)
-        return config.limits is not None or consumers or any(map(any, limits))
+        if config.limits is not None or any(consumer.limit for consumer in config.consumers):
+            return True
+        own = (route.limit for route in config.routes)
+        return any(limit.ip or limit.user or limit.consumer or limit.route or limit.by for limit in own)
 
     def _cross_origin(self, cors: CorsSection) -> CrossOrigin:
         policy = Cors(

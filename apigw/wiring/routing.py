@@ -9,8 +9,8 @@ from apigw.admin.session import Session
 from apigw.config import GatewayConfig
 from apigw.config.caching import OFF
 from apigw.config.graphql import GraphqlSection
-from apigw.config.loader import SOME, Steps
 from apigw.config.model import RouteSection
+from apigw.config.steps import SOME, Steps
 from apigw.config.versioning import UNVERSIONED
 from apigw.core import GatewayCore
 from apigw.finder import VERSION, ProxyRoutes, VersionedRoutes, refuse
@@ -93,14 +93,16 @@ class Routing:
         missing = Route("-", "", [*every, *self._edge.place("")], refuse)
         whole = Route("*", "", [*every, *self._edge.own()], self._common.whole)
         places = self._places(every)
-        entries = []
+        table: RouteTable[Route] = RouteTable()
         for number, route in enumerate(config.routes):
             if number % SOME == 0:
                 yield
-            entries.append((_match(route), self._route(route, every)))
-        taken = {match.path for match, _ in entries}
-        entries += [(RouteMatch(path), route) for path, route in places.items() if path not in taken]
-        find = self.find = self._finder(RouteTable(entries), missing, whole)
+            table.add(_match(route), self._route(route, every))
+        taken = {match.path for match in table.matches}
+        for path, place in places.items():
+            if path not in taken:
+                table.add(RouteMatch(path), place)
+        find = self.find = self._finder(table, missing, whole)
         core = GatewayCore(find, missing, self._common.problem())
         routes = GatewayRoutes(Place(core))
         for path, place in places.items():

@@ -13,8 +13,8 @@ from apigw.admin.health import whole as seen
 from apigw.admin.live import Seen
 from apigw.config import GatewayConfig
 from apigw.config.certificates import stamp
-from apigw.config.loader import SOME, Steps
 from apigw.config.model import ServiceRetry, ServiceSection
+from apigw.config.steps import SOME, Steps
 from apigw.reload import CannotStart
 from apigw.telemetry.upstreams import ServiceState
 from apigw.upstream.upstream import Upstream

@@ -13,7 +13,7 @@ from apigw.admin.actions import NotPossible
 from apigw.admin.live import Seen
 from apigw.admin.operations import Operations
 from apigw.config import ConfigErrors, GatewayConfig
-from apigw.config.loader import Steps
+from apigw.config.steps import Steps
 from apigw.core import GatewayCore
 from apigw.finder import ProxyRoutes
 from apigw.policy.revocations import Revocations

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from apigw.config import GatewayConfig
 from apigw.config.endpoints import ListenEndpoint
-from apigw.config.loader import Steps
+from apigw.config.steps import Steps
 from apigw.reload import Commit, Source
 from apigw.service import Gateway
 from apigw.sockets import Sockets

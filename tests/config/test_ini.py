@@ -5,7 +5,8 @@ from configparser import ConfigParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apigw.config.ini import read_ini
+from apigw.config.ini import read_ini, reading
+from apigw.config.steps import LINES
 
 
 def read(text):
@@ -146,3 +147,10 @@ def test_any_text_is_read(text):
         assert 1 <= block.line <= lines
         assert all(row.text or row is entry.rows[0] for entry in block.entries.values() for row in entry.rows)
     assert all(error.startswith("f:") for error in errors)
+
+
+def test_long_files_are_read_in_steps() -> None:
+    text = "[a]\n" + "".join(f"key{number} = 1\n" for number in range(3 * LINES))
+    steps = reading(text, "f", lambda error: None)
+    assert len(list(steps)) == 3
+    assert len(read_ini(text, "f", lambda error: None)["a"].entries) == 3 * LINES

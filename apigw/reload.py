@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from time import monotonic, time
 from typing import Any, TypeVar
 
@@ -110,7 +110,11 @@ class Reload:
         async def take() -> None:
             (await prepare()).take()
 
-        return self._one.run(lambda: Deferred.fromCoroutine(take()))
+        return self.between(take)
+
+    def between(self, do: Callable[[], Coroutine[Any, Any, None]]) -> Deferred[None]:
+        """Do it while no configuration is being taken; fails as that does."""
+        return self._one.run(lambda: Deferred.fromCoroutine(do()))
 
     async def _reload(self) -> bool:
         begun = monotonic()

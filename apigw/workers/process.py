@@ -69,6 +69,7 @@ class WorkerProcess(ProcessProtocol):
     :ivar is_ready: it answers operators. :ivar accepts: and clients.
     :ivar checks: it checks the peers for all.
     :ivar stopping: it was told to end.
+    :ivar outdated: it has begun with a configuration that isn't in force any more, and will not accept clients.
     :ivar began: monotonic seconds.
     """
 
@@ -81,6 +82,7 @@ class WorkerProcess(ProcessProtocol):
         self.accepts = False
         self.checks = False
         self.stopping = False
+        self.outdated = False
         self.began = monotonic()
         self.pid = 0
         self.link = Link(self, watching)

@@ -247,13 +247,20 @@ class Supervisor(MultiService):
 
     def ready(self, worker: WorkerProcess) -> None:
         """It could accept connections."""
+        if worker.outdated:
+            return
         worker.is_ready = self._ever_ready = True
         for (service, peer), (healthy, reason) in self._verdicts.items():
             self._tell(worker, service, peer, healthy, reason)
-        _asked(Deferred.fromCoroutine(self._let_in(worker)))
+        _asked(self.reload.between(lambda: self._let_in(worker)))
 
     async def _let_in(self, worker: WorkerProcess) -> None:
-        """Have it do what operators have had the others do, and only then accept connections."""
+        """
+        Have it do what operators have had the others do, and only then accept connections. Not while a configuration is
+        being taken: it would have to end again, with requests under way.
+        """
+        if worker.outdated:
+            return
         try:
             await self._admin.changes.run(self._tell_all, worker)
         except Exception as error:
@@ -323,6 +330,10 @@ class Supervisor(MultiService):
             self._checker = None
             self._choose_checker()
         if worker.stopping or self._draining or not mine:
+            return
+        if worker.outdated:
+            self._log.info("worker {number} begins again, with the configuration in force", number=number)
+            self._start(number)
             return
         if not self._ever_ready:
             self._give_up(number, why)
@@ -447,7 +458,8 @@ class Supervisor(MultiService):
             _asked(worker.link.callRemote(commands.Commit))
         for worker in self._slots.values():
             if worker not in workers:
-                worker.signal(signal.SIGKILL)  # it has begun with the configuration before, and nobody is served by it
+                worker.outdated = True  # nobody is served by it: it would have been let in after this
+                worker.signal(signal.SIGKILL)
         doors.take()
         for one in before:
             if not any(one.socket is other.socket for other in held):

@@ -258,6 +258,17 @@ def reload(gateway: Gateway, text: str, said: str) -> None:
     assert any(said in line for line in gateway.output[before:]), "\n".join(gateway.output[before:])
 
 
+def test_a_reload_before_any_worker_is_ready_has_them_begin_again(directory: Path, ini: Callable[..., str]) -> None:
+    with Gateway(directory, ini(), listeners=2) as gateway:
+        (directory / "gw.ini").write_text(ini().replace("path = /shop", "path = /sold"), encoding="utf-8")
+        gateway.signal(signal.SIGHUP)
+        ready(gateway, 2)
+        wires = [connect(gateway.port) for _ in range(8)]
+        assert [get(wire, "/sold") for wire in wires] == [200] * 8
+        for wire in wires:
+            wire.close()
+
+
 def test_a_new_worker_has_the_configuration_in_force_and_what_operators_said(
     gateway: Gateway, ini: Callable[..., str]
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from attrs import evolve
 from prometheus_client import CollectorRegistry
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger, globalLogPublisher
 
 from apigw import __version__
@@ -336,10 +336,12 @@ class Gateway(MultiService):
         self._notify.stopping(self._config.gateway.drain_timeout)
         if self._live is not None:
             self._live.close()
+        followed = succeed(None) if self._upgrade is None else self._upgrade.stop()
         ended = self._doors.close(self._passed_on)
         # Not before: who loses an idle connection makes another at once, which had better be refused than cut.
         ended.addBoth(lambda _: self._doors.drain(self._config.gateway.drain_timeout))
         ended.addBoth(self._close_rest)
+        ended.addBoth(lambda _: followed)
         return ended
 
     def _close_rest(self, result: object) -> Deferred[Any]:
@@ -361,8 +363,7 @@ class Gateway(MultiService):
     def take_signals(self) -> None:
         """Those that don't stop it."""
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._asked_to_reload))
-        signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self.reopen))
-
+        signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self._asked_to_reopen))
         if self._upgrade is not None:
             signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(self._asked_to_upgrade))
 
@@ -389,7 +390,15 @@ class Gateway(MultiService):
     def _asked_to_reload(self) -> None:
         """The log file is reopened too, for it may have been moved away."""
         self.reopen()
-        self.reload()
+        if self._upgrade is not None:
+            self._upgrade.pass_on("HUP")
+        if not self._draining:
+            self.reload()
+
+    def _asked_to_reopen(self) -> None:
+        self.reopen()
+        if self._upgrade is not None:
+            self._upgrade.pass_on("USR1")
 
     def reopen(self) -> None:
         """Open the files of the logs anew."""

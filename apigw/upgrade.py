@@ -6,11 +6,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from attrs import frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -36,11 +38,15 @@ LOOK_EVERY = 0.1
 
 
 class _Successor(ProcessProtocol):
-    """:ivar ready: fires when it accepts connections; fails when it ends before that."""
+    """
+    :ivar ready: fires when it accepts connections; fails when it ends before that.
+    :ivar ended: fires when it has ended.
+    """
 
     def __init__(self, channel: int) -> None:
         self._channel = channel
         self.ready: Deferred[None] = Deferred()
+        self.ended: Deferred[None] = Deferred()
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
         if childFD == self._channel and not self.ready.called:
@@ -51,6 +57,7 @@ class _Successor(ProcessProtocol):
             value: Any = reason.value
             ended = f"signal {value.signal}" if value.signal is not None else f"exit status {value.exitCode}"
             self.ready.errback(RuntimeError(ended))
+        self.ended.callback(None)
 
 
 class Upgrade:
@@ -69,6 +76,33 @@ class Upgrade:
         self._reactor = reactor
         self._notify = notify
         self.under_way = False
+        self._successor: _Successor | None = None
+        self._taken_over = False
+        self._stopping = False
+        self._later: set[str] = set()
+
+    def pass_on(self, name: str) -> None:
+        """
+        Who sends a signal to the gateway means the process that follows, too: it has read the configuration and opened
+        the logs already. It gets the signal when it accepts connections.
+        """
+        if self.under_way and not self._taken_over:
+            self._later.add(name)
+        elif self.under_way:
+            self._signal(name)
+
+    def stop(self) -> Deferred[None]:
+        """The gateway is to end, and nobody is to follow. :return: fires when nobody does."""
+        if self._successor is None or self._taken_over:
+            return succeed(None)
+        self._stopping = True
+        self._signal("TERM")
+        return self._successor.ended
+
+    def _signal(self, name: str) -> None:
+        assert self._successor is not None
+        with suppress(ProcessExitedAlready):
+            cast(Any, self._successor.transport).signalProcess(name)
 
     def __call__(self, sockets: Mapping[str, list[int]], handed: Handed, follow: Callable[[], object]) -> None:
         """
@@ -106,6 +140,7 @@ class Upgrade:
             return
         finally:
             os.close(told)
+        self._successor = successor
         self._log.info("upgrade: process {pid} is to follow", pid=process.pid)
         timer = self._reactor.callLater(READY_WITHIN, process.signalProcess, "KILL")
 
@@ -113,10 +148,17 @@ class Upgrade:
             if timer.active():
                 timer.cancel()
             if isinstance(result, Failure):
-                self.under_way = False
+                self.under_way, self._successor = False, None
+                self._later.clear()
+                if self._stopping:
+                    self._log.info("upgrade: process {pid} has ended, too", pid=process.pid)
+                    return
                 self._log.error(NOT_UPGRADED, why=result.getErrorMessage())
             else:
                 self._log.info("upgrade: process {pid} has taken over", pid=process.pid)
+                self._taken_over = True
+                for name in sorted(self._later):
+                    self._signal(name)
                 self._notify.followed_by(process.pid)
                 follow()
 
@@ -139,7 +181,8 @@ class Followed:
 
     def tell(self, reactor: Any) -> None:
         """Connections are accepted."""
-        os.write(self.ready, b"1")
+        with suppress(BrokenPipeError):  # it was killed
+            os.write(self.ready, b"1")
         os.close(self.ready)
         if self.pid_file:
             self._look(reactor)

@@ -16,14 +16,20 @@ class ReloadApi:
     """
     :param reload: :return: whether the new configuration is in force.
     :param told: how the last one ended.
+    :param check: raises what refuses it while another process is about to follow, which has read the configuration.
     """
 
     def __init__(
-        self, reload: Callable[[], Awaitable[bool]], told: Callable[[], dict[str, object]], date: HttpDate
+        self,
+        reload: Callable[[], Awaitable[bool]],
+        told: Callable[[], dict[str, object]],
+        date: HttpDate,
+        check: Callable[[], None],
     ) -> None:
         self._reload = reload
         self._told = told
         self._date = date
+        self._check = check
 
     async def __call__(self, exchange: Exchange) -> Response:
         """
@@ -36,5 +42,6 @@ class ReloadApi:
             return answer(200, b"OK", self._told(), self._date)
         if method != b"POST":
             raise MethodNotAllowed(fields=[(b"Allow", b"GET, HEAD, POST")])
+        self._check()
         done = await self._reload()
         return answer(200 if done else 409, b"OK" if done else b"Conflict", self._told(), self._date)

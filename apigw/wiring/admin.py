@@ -81,7 +81,9 @@ class AdminListener:
             every = [*anybody, AdminOnly(self._common.access)]
         scrape = Scrape(self._metrics.registry, self._reactor, self._seconds, self._date)
         api = self.api = Operations(self._operations(), self._date, self._around.steering.done)
-        reloads = ReloadApi(self._around.reload, self._around.reloads.told, self._date)
+        reloads = ReloadApi(
+            self._around.reload, self._around.reloads.told, self._date, self._around.steering.done.check
+        )
         places = {
             "/metrics": Route("admin-metrics", "", every, scrape),
             "/api": Route("admin-api", "", every, api),

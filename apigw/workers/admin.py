@@ -81,7 +81,7 @@ class AdminWiring:
         access = AdminAccess(b"" if config.admin is None else config.admin.token)
         if self.gather is None:
             own: dict[bytes, Callable[[Exchange], Awaitable[Response]]] = {WORKERS_PATH: self._told}
-            own[RELOAD_PATH.encode()] = ReloadApi(self.reload, self.reloads.told, date)
+            own[RELOAD_PATH.encode()] = ReloadApi(self.reload, self.reloads.told, date, self.done.check)
             gather = self.gather = Gather(
                 self.workers, own, self.registry, self.ledger, self.reactor, date, self.known, self.done, self.changes
             )

@@ -480,7 +480,7 @@ class Supervisor(MultiService):
         if self._lines is not None:
             self._lines.start()
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._asked_to_reload))
-        signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self._reopen))
+        signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self._asked_to_reopen))
         signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(self._asked_to_upgrade))
         for held in self._held:
             self._listens(held)
@@ -501,7 +501,13 @@ class Supervisor(MultiService):
 
     def _asked_to_reload(self) -> None:
         self._reopen()
-        self.reload()
+        self._upgrade.pass_on("HUP")
+        if not self._draining:
+            self.reload()
+
+    def _asked_to_reopen(self) -> None:
+        self._reopen()
+        self._upgrade.pass_on("USR1")
 
     def _asked_to_upgrade(self) -> None:
         """When nothing is being changed: what is done later is refused until the other process is there."""
@@ -551,6 +557,7 @@ class Supervisor(MultiService):
         for held in self._held:
             self._close(held, self._passed_on)
         self._held = []
+        followed = self._upgrade.stop()
         workers = self._processes()
         for worker in workers:
             worker.stop()
@@ -560,6 +567,7 @@ class Supervisor(MultiService):
         ended.addBoth(lambda _: self._doors.close(self._passed_on))
         ended.addBoth(lambda _: self._doors.drain(1.0))
         ended.addBoth(self._close_rest)
+        ended.addBoth(lambda _: followed)
         return ended
 
     def _kill(self, workers: Sequence[WorkerProcess]) -> None:

@@ -52,6 +52,7 @@ class Running:
             self.port: int = free.getsockname()[1]
         self.directory = directory
         self._ini = ini
+        self.workers = workers
         self._pid_file = directory / "gw.pid"
         self._values = {"directory": directory, "port": self.port, "service": service}
         self.write(workers)
@@ -135,6 +136,40 @@ def test_a_request_under_way_is_answered_by_the_process_that_began_it(running: R
     wire.close()
     after.close()
     until(lambda: running.pid not in (0, before))
+
+
+def test_who_reloads_or_rotates_by_the_old_processs_number_means_the_next_one(
+    running: Running, own_service: Service
+) -> None:
+    before = running.pid
+    wire = connect(running.port)
+    wire.send(b"GET /own HTTP/1.1\r\nHost: h\r\n\r\n")
+    there = own_service.accept()
+    there.request()
+    signal_to(before, signal.SIGUSR2)
+    until(lambda: "has taken over" in running.log)
+    running.write(running.workers, "[route:closed]\npath = /closed\nservice = own\nmaintenance = 5s\n")
+    (running.directory / "gw.log").rename(running.directory / "gw.log.1")
+    assert running.pid == before
+    signal_to(before, signal.SIGHUP)
+    until(lambda: (running.directory / "gw.log").exists() and "reloaded in" in running.log)
+    after = connect(running.port)
+    after.send(b"GET /closed HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert after.answer().status == 503
+    there.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    assert wire.answer().status == 200
+    wire.close()
+    after.close()
+    until(lambda: running.pid not in (0, before))
+
+
+def test_a_stop_before_the_next_process_is_ready_ends_both(running: Running) -> None:
+    signal_to(running.pid, signal.SIGUSR2)
+    until(lambda: "is to follow" in running.log)
+    running.stop()
+    assert running.process.returncode == 0
+    assert refused(running.port)
+    assert "not upgraded" not in running.log
 
 
 def test_a_successor_that_cant_start_changes_nothing(running: Running) -> None:
@@ -238,6 +273,7 @@ def test_nothing_is_changed_that_the_next_process_would_not_know(operated: Runni
     until(lambda: "is to follow" in operated.log)
     assert operator(operated, "POST", "/api/peers", peer, 503)["code"] == "upgrading"
     assert operator(operated, "POST", "/api/revocations", user, 503)["code"] == "upgrading"
+    assert operator(operated, "POST", "/api/reload", None, 503)["code"] == "upgrading"
     config.write_bytes(text)
     until(lambda: operated.pid not in (0, before))
     operator(operated, "POST", "/api/peers", peer)

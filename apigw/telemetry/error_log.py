@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from fcntl import F_GETFL, F_SETFL, fcntl
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -77,6 +79,15 @@ def _traceback(event: LogEvent) -> str:
     return told if isinstance(told, str) else ""
 
 
+class _Appended(LogFile):
+    """Lines go to its end, wherever that is by then: while one process follows another, both write."""
+
+    def _openFile(self) -> None:
+        super()._openFile()
+        file = self._file.fileno()
+        fcntl(file, F_SETFL, fcntl(file, F_GETFL) | os.O_APPEND)
+
+
 class ErrorLog:
     """
     :param form: ``text`` or ``json``; may be changed at any time.
@@ -117,7 +128,7 @@ class ErrorLog:
             return None
         if path == "-" or not (path or daemon):
             return FileLogObserver(sys.stdout, self.line)
-        self._file = LogFile.fromFullPath(path or "twistd.log")
+        self._file = _Appended.fromFullPath(path or "twistd.log")
         return FileLogObserver(cast(IO[Any], self._file), self.line)
 
     def _told(self, observer: Callable[[LogEvent], None]) -> ILogObserver:

@@ -105,6 +105,20 @@ def test_it_writes_where_twistd_would(tmp_path: Path, monkeypatch: pytest.Monkey
     log._file.close()
 
 
+def test_two_processes_that_follow_each_other_write_over_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "gw.log"
+    logs = [ErrorLog("text"), ErrorLog("text")]
+    observers = [log.observer({"logfile": str(path)}) for log in logs]
+    for number in range(6):
+        observer = observers[number % 2]
+        assert observer is not None
+        observer(event(f"line {number}"))
+    for log in logs:
+        assert log._file is not None
+        log._file.close()
+    assert [line[-6:] for line in path.read_text().splitlines()] == [f"line {number}" for number in range(6)]
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_syslog(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []

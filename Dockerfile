@@ -11,6 +11,9 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
 RUN python -m venv --without-pip /opt/apigw
 
 # What it needs, in a layer of its own that only a change of setup.py or the plugin makes anew.
@@ -20,9 +23,9 @@ COPY apigw/__init__.py apigw/
 RUN pip --python /opt/apigw/bin/python install ".[redis,compression,graphql]" \
     && find /opt/apigw/lib -type d -name test -prune -exec rm -r {} +
 
-# The gateway itself. twistd then notes its plugins, since as the user below it couldn't.
+# The gateway itself, the path of a request compiled. twistd then notes its plugins, since as the user below it couldn't.
 COPY apigw apigw
-RUN pip --python /opt/apigw/bin/python install --no-deps --force-reinstall . \
+RUN APIGW_COMPILE=1 pip --python /opt/apigw/bin/python install --no-deps --force-reinstall . \
     && /opt/apigw/bin/twistd --help >/dev/null
 
 FROM python:3.13-slim

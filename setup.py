@@ -37,10 +37,12 @@ RUN = [
 REDIS = ["hiredis>=3.0"]
 COMPRESSION = ["brotli>=1.1", "zstandard>=0.22"]
 GRAPHQL = ["graphql-core>=3.3"]
+COMPILER = ["mypy>=2.4", "mypy-zope>=1.0.17"]
 TEST = [
     *REDIS,
     *GRAPHQL,
     *COMPRESSION,
+    *COMPILER,  # tests/test_image.py compiles
     "h11>=0.16",
     "hishel>=2.0",  # another reading of RFC 9111, which ours is compared with
     "httptools>=0.6.4",
@@ -57,8 +59,7 @@ TEST = [
     "opentelemetry-proto>=1.27",  # tests/wire/test_tracing.py reads spans by it
     "setuptools>=77",  # tests/test_packaging.py builds a wheel without a download
 ]
-COMPILER = ["mypy>=2.4", "mypy-zope>=1.0.17"]
-DEV = [*COMPILER, "ruff>=0.11"]
+DEV = ["ruff>=0.11"]
 
 COMPILE = os.environ.get("APIGW_COMPILE", "") not in ("", "0")
 """The path of a request becomes machine code, by mypyc; a C compiler must be there. Without it the same source runs."""

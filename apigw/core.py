@@ -64,8 +64,8 @@ class GatewayCore:
                 response = answer if isinstance(answer, Response) else await answer
             for up in route.up:
                 up(exchange, response)
-        except (CancelledError, ClientDisconnected) as error:
-            without_frames(error)
+        except (CancelledError, ClientDisconnected) as gone:
+            without_frames(gone)
             exchange.error = exchange.error or ClientDisconnected()
             return
         except GatewayError as error:

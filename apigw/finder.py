@@ -71,8 +71,8 @@ class ProxyRoutes:
             method = preflight_method(request.fields) or method
         try:
             found = self._table.find(request.authority, request.path, method, request.fields)
-        except NotAllowed as error:
-            allow = b", ".join(error.methods)
+        except NotAllowed as refused:
+            allow = b", ".join(refused.methods)
             exchange.error = MethodNotAllowed(fields=[(b"Allow", allow)])
         except PathRefused as error:
             exchange.error = BadPath(str(error))

@@ -88,8 +88,8 @@ class Jwt(Stage):
             facts["token"] = str(error)
             refusal = self._refusal(error)
             return Explained(facts, refusal if self._required else None)
-        except GatewayError as error:
-            return Explained(facts, error)
+        except GatewayError as refused:
+            return Explained(facts, refused)
         return Explained(facts)
 
     async def _later(self, exchange: Exchange, token: bytes, renewal: Awaitable[None]) -> None:

@@ -48,11 +48,12 @@ from apigw.wiring import Around, Wiring
 
 __all__ = ["CannotStart", "Gateway", "Source"]
 
-GC_THRESHOLDS = (10_000, 20) if sys.version_info >= (3, 14) else (10_000, 2, 500)
+GC_THRESHOLDS = (10_000, 20) if sys.version_info >= (3, 14) else (10_000, 2, 50)
 """
 Requests leave no cyclic garbage, so the collector has little to find; with the stock threshold of 700 it took 8 % of
 the time of a request. What a reload makes is young all at once: with more than 30,000 objects to a collection of the
-middle generation one stops the loop for 50 ms. From Python 3.14 on the collector goes in steps by itself.
+middle generation one stops the loop for 50 ms. What cycles others leave (TLS to services, say) goes with every fiftieth
+of those. From Python 3.14 on the collector goes in steps by itself.
 """
 
 

@@ -5,7 +5,10 @@ Python, and with the packages that are installed here. Then it is run as a conta
 
 from __future__ import annotations
 
+import ast
+import importlib
 import os
+import pkgutil
 import shutil
 import signal
 import socket
@@ -18,13 +21,19 @@ from time import monotonic, sleep
 
 import pytest
 
+import apigw
 from tests.test_dockerfile import FINAL, STEPS, Step, context, copied
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60.0
 """Seconds for one step of another process."""
 
-pytestmark = pytest.mark.timeout(120)
+COMPILING = 500.0
+"""The same where the path of a request is compiled."""
+
+CAN_COMPILE = shutil.which("cc") is not None and Path(sysconfig.get_path("include"), "Python.h").exists()
+
+pytestmark = pytest.mark.timeout(600)
 
 PLACES = ("/opt/apigw", "/etc/apigw", "/src")
 """Absolute paths of the image that its steps name."""
@@ -91,13 +100,17 @@ class Image:
             shutil.copy(ROOT / name, there)
 
     def _run(self, command: str) -> None:
+        if command.startswith("apt-get "):
+            return  # the compiler: it is here, or nothing is compiled
+        if not CAN_COMPILE:
+            command = command.replace("APIGW_COMPILE=1 ", "")
         # pip finds what is required installed already, and so downloads nothing.
         offline = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
         subprocess.run(
             ["/bin/sh", "-c", self.inside(command)],
             cwd=self.path(""),
             env=self.environ | offline,
-            timeout=PATIENCE,
+            timeout=COMPILING,
             check=True,
         )
         for packages in self.root.glob("opt/apigw/lib/python*/site-packages"):
@@ -178,6 +191,65 @@ def _check(image: Image, environ: dict[str, str]) -> int:
     """:return: the exit status of the health check."""
     done = subprocess.run(image.words("HEALTHCHECK"), env=environ, timeout=PATIENCE, check=False, capture_output=True)
     return done.returncode
+
+
+@pytest.mark.skipif(not CAN_COMPILE, reason="no C compiler, or no headers of Python")
+def test_what_is_compiled_passes_the_tests_of_the_path(image: Image, tmp_path: Path) -> None:
+    """In another place, where the checkout's own apigw isn't found."""
+    [packages] = image.root.glob("opt/apigw/lib/python*/site-packages")
+    assert all(list(packages.glob(f"{directory}/{name}.*.so")) for directory, names in compiled() for name in names)
+    shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    told = "import apigw.core, sys; sys.exit(not apigw.core.__file__.endswith('.so'))"
+    tests = [f"tests/{name}" for name in ("http1", "path", "web", "test_finder.py", "wire/test_forward.py")]
+    for words in (["-c", told], ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]):
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(packages)},
+            timeout=COMPILING,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def compiled() -> list[tuple[str, tuple[str, ...]]]:
+    """What setup.py names: directories, and their modules."""
+    for node in ast.parse((ROOT / "setup.py").read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COMPILED":
+            found: dict[str, tuple[str, ...]] = eval(ast.unparse(node.value))
+            return list(found.items())
+    raise AssertionError("setup.py doesn't say what is compiled")
+
+
+def test_errors_of_one_function_are_told_apart_by_name() -> None:
+    """Compiled, a name has one type in a function: the second ``except ... as error`` of another type would raise."""
+    faults = []
+    for path in (ROOT / directory / f"{name}.py" for directory, names in compiled() for name in names):
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                types: dict[str, str] = {}
+                for node in ast.walk(function):
+                    if isinstance(node, ast.ExceptHandler) and node.name and node.type is not None:
+                        text = ast.unparse(node.type)
+                        if types.setdefault(node.name, text) != text:
+                            faults.append(f"{path}:{node.lineno}: {node.name} is {types[node.name]} before")
+    assert faults == []
+
+
+def test_nothing_interpreted_is_derived_of_what_is_compiled() -> None:
+    """It couldn't be instantiated."""
+    modules = {f"{directory}/{name}".replace("/", ".") for directory, names in compiled() for name in names}
+    faults = []
+    for found in pkgutil.walk_packages(apigw.__path__, "apigw."):
+        if found.name.endswith("__main__") or found.name in modules:
+            continue
+        for kind in vars(importlib.import_module(found.name)).values():
+            if isinstance(kind, type) and kind.__module__ == found.name:
+                faults += [f"{kind} of {base}" for base in kind.__mro__ if base.__module__ in modules]
+    assert faults == []
 
 
 def test_its_file_is_a_configuration_that_it_takes(image: Image) -> None:

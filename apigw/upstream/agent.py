@@ -54,7 +54,6 @@ class PeerAgent:
         if not uri.startswith(self._origin):
             return fail(SchemeNotSupported(f"this agent serves {self._origin.decode()} only"))
         target = uri[self._start :] or b"/"
-        target = uri[self._start :] or b"/"
         lines = headers if isinstance(headers, bytes) else self._flattened(headers)
         pool = self._pool
         if attempt is None:
@@ -63,14 +62,10 @@ class PeerAgent:
         if connection is not None:
             attempt.reused = True
             return connection.request(method, target, lines, bodyProducer, attempt)
-        begun = pool.seconds()
-
-        def connected(connection: PeerConnection) -> Deferred[PeerResponse]:
-            attempt.connect = pool.seconds() - begun
-            return connection.request(method, target, lines, bodyProducer, attempt)
-
         # No coroutine: one that is cancelled leaves a cycle of its frames and of what they failed with.
-        return pool.connect().addCallback(connected)
+        return pool.connect().addCallback(
+            _connected, pool, pool.seconds(), method, target, lines, bodyProducer, attempt
+        )
 
     def _flattened(self, headers: Headers | None) -> bytes:
         fields = [(name, value) for name, values in (headers or Headers()).getAllRawHeaders() for value in values]
@@ -78,6 +73,20 @@ class PeerAgent:
             fields.insert(0, (b"Host", self._origin.partition(b"://")[2]))
         check_fields(fields)
         return wire_lines(fields)
+
+
+def _connected(
+    connection: PeerConnection,
+    pool: Pool,
+    begun: float,
+    method: bytes,
+    target: bytes,
+    lines: bytes,
+    body: Any,
+    attempt: Attempt,
+) -> Deferred[PeerResponse]:
+    attempt.connect = pool.seconds() - begun
+    return connection.request(method, target, lines, body, attempt)
 
 
 class TransparentClient(HTTPClient):

@@ -13,6 +13,9 @@ BATCH = 100  # requests at once on one connection
 PER_KEY = 400  # bytes that a key of a limit may cost
 ROUTES, ROUTES_LONG = 5_000, 50_000
 PER_ROUTE = 16 << 10  # bytes that a route may cost, old and new ones side by side
+RELOADS, ROUTES_EACH = 100, 1_000
+RATE = 2_000.0  # requests a second
+TURN = 0.05  # seconds
 KEYED = """\
 [service:nobody]
 urls = http://127.0.0.1:1
@@ -68,7 +71,7 @@ def routes(scene: Scene) -> Watch:
     count = ROUTES_LONG if scene.long else ROUTES
     few = scene.ini()
     gateway = scene.gateway(few)
-    many = "".join(f"[route:r{number}]\npath = /many/{number}/items\nservice = healthy\n" for number in range(count))
+    many = _routes(count)
     with scene.watched(gateway) as watch:
         gateway.config.write_text(few + many, "utf-8")
         outcome, took = gateway.reload()
@@ -80,3 +83,20 @@ def routes(scene: Scene) -> Watch:
         watch.over(lambda: get(gateway.port, f"/many/{count - 1}/items")[0] == 404)
         watch.kept_memory += count * PER_ROUTE
     return watch
+
+
+def reloads(scene: Scene) -> Watch:
+    """One after the other, each the other way than the one before."""
+    few = scene.ini()
+    gateway = scene.gateway(few)
+    with scene.watched(gateway, rate=RATE) as watch:
+        watch.most_turn = TURN
+        for number in range(RELOADS):
+            gateway.config.write_text(few if number % 2 else few + _routes(ROUTES_EACH), "utf-8")
+            watch.expect(gateway.reload()[0] == "ok", "a reload failed")
+        watch.over(lambda: get(gateway.port, "/many/0/items")[0] == 404)
+    return watch
+
+
+def _routes(count: int) -> str:
+    return "".join(f"[route:r{number}]\npath = /many/{number}/items\nservice = healthy\n" for number in range(count))

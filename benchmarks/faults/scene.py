@@ -352,6 +352,7 @@ class Watch:
         self.excused: set[int] = set()
         """Outcomes that are none of the gateway's faults."""
         self.kept_memory = GROWTH
+        self.most_turn = math.inf
         self.gone = False
         self._files = [gateway.files()] * 2
         self._memory = [gateway.memory()] * 2
@@ -410,6 +411,7 @@ class Watch:
         if noted.exists():
             during = [turn.cpu for turn in turns.read(noted) if self._begun <= turn.begun <= self._over]
             self._turn = max(during, default=0.0)
+            self.expect(self._turn <= self.most_turn, f"a turn took {self._turn * 1000:.0f} ms")
 
     def row(self, name: str, done: str) -> Row:
         """All of it."""

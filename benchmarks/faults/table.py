@@ -53,6 +53,9 @@ FAULTS = {
     "flood-idle": Fault("many clients ask once and stay", floods.idle),
     "limit-keys": Fault("clients bring 200,000 new keys of limits", many.keys),
     "reload-routes": Fault("a reload takes up 5,000 more routes, and another drops them", many.routes),
+    "reload-often": Fault(
+        "100 reloads under 2,000 requests a second, every other with 1,000 routes more", many.reloads
+    ),
     "http2-rapid-reset": Fault("clients reset 2,000 requests a connection, over and over", floods.rapid_reset),
     "http2-continuation": Fault("clients send 20,000 CONTINUATION frames, over and over", floods.continuation),
 }

@@ -86,6 +86,14 @@ class ClaimsUnavailable(GatewayError):
     title = "Idempotency keys can not be looked up at the moment"
 
 
+class ClaimsFull(GatewayError):
+    """There is no memory left to do one more request with an idempotency key, so it isn't done."""
+
+    status = 503
+    code = "idempotency-full"
+    title = "Too many requests with idempotency keys are under way"
+
+
 class LoopDetected(GatewayError):
     """The request has come through this gateway before (RFC 9110 section 7.6.3, RFC 5842 section 7.2)."""
 

@@ -11,7 +11,16 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from apigw.errors import AnswerNotKept, ClaimsUnavailable, ClientError, GatewayError, KeyReused, KeyUnderWay
+from apigw.errors import (
+    AnswerNotKept,
+    ClaimsFull,
+    ClaimsUnavailable,
+    ClientError,
+    GatewayError,
+    KeyReused,
+    KeyUnderWay,
+    without_frames,
+)
 from apigw.messages import Exchange, Response, field_values
 from apigw.pipeline import Across
 from apigw.policy.fields import CREDENTIALS, FOLD
@@ -28,7 +37,9 @@ from apigw.policy.idempotency import (
     place,
 )
 from apigw.policy.ip_lists import client_key
-from apigw.stages.kept_body import AnswerBody, keep_answer, keep_request
+from apigw.stages.kept_body import AnswerBody, forget_request, keep_answer, keep_request
+from apigw.stages.pieces import PIECE, Pieces
+from apigw.stages.room import Held, Room
 from apigw.task import Awaited, Task
 
 LEASE = 6.0
@@ -36,6 +47,12 @@ LEASE = 6.0
 
 MAX_BODY = 1024**2
 """Bytes of a request, and of an answer, that are kept."""
+
+CAPACITY = 64 * 1024**2
+"""Bytes that requests with keys, and their answers, may have in memory at once in a process."""
+
+EACH = 8192
+"""Bytes that a request under way takes without its body."""
 
 PAUSES = (0.02, 0.25)
 """Seconds between looks whether another gateway has its answer: the first and the longest."""
@@ -63,10 +80,12 @@ class _Landed:
     """
     :ivar first: what whoever asked first gets.
     :ivar others: what everybody else gets; None for an answer that was too large.
+    :ivar held: counts its bytes.
     """
 
     first: Response
     others: Answer | None
+    held: Held | None
 
 
 @define(eq=False)
@@ -74,7 +93,7 @@ class _Flight:
     """A request that is under way in this process, those who wait for its answer, and what that is."""
 
     fingerprint: bytes
-    waiting: list[Awaited[_Landed]] = field(factory=list)
+    waiting: dict[Awaited[_Landed], None] = field(factory=dict)
     outcome: _Landed | Failure | None = None
 
     def wait(self) -> Awaited[_Landed]:
@@ -82,12 +101,16 @@ class _Flight:
         if self.outcome is not None:
             waiter.callback(self.outcome)
         else:
-            self.waiting.append(waiter)
+            self.waiting[waiter] = None
         return waiter
+
+    def leave(self, waiter: Awaited[_Landed]) -> None:
+        """It waits no longer."""
+        self.waiting.pop(waiter, None)
 
     def land(self, outcome: _Landed | Failure) -> None:
         self.outcome = outcome
-        waiting, self.waiting = self.waiting, []
+        waiting, self.waiting = self.waiting, {}
         for waiter in waiting:
             if not waiter.called:
                 waiter.callback(outcome)
@@ -100,6 +123,7 @@ class Claims:
 
     :ivar token: from chance, another one for each claim.
     :ivar seconds: monotonic.
+    :ivar room: for what is under way: bodies of requests, and answers until all who wait have them.
     """
 
     answers: Answers
@@ -107,6 +131,7 @@ class Claims:
     seconds: Callable[[], float]
     token: Callable[[], bytes]
     flights: dict[str, _Flight] = field(factory=dict)
+    room: Room = field(factory=lambda: Room("idempotency keys", CAPACITY))
 
 
 class _Renewal:
@@ -171,8 +196,12 @@ class Once:
 
     async def _once(self, exchange: Exchange, key: bytes) -> Response:
         request = exchange.request
-        body = await keep_request(exchange, MAX_BODY)
+        held = self._claims.room.hold()
+        if not held.grow(EACH):
+            raise ClaimsFull(retry_after=1)
+        body = await keep_request(exchange, MAX_BODY, held=held)
         told = fingerprint(request.method, request.authority.lower(), request.target, body, _credentials(exchange))
+        del body
         where = place(_whose(exchange), key)
         flights = self._claims.flights
         flight = flights.get(where)
@@ -180,8 +209,11 @@ class Once:
             flight = flights[where] = _Flight(told)
             waiter = flight.wait()
             exchange.repeatable = True
-            Task(self._fly(flight, where, exchange))
+            Task(self._fly(flight, where, exchange, held))
+            del held
             return (await waiter).first
+        del held
+        forget_request(exchange)
         if flight.fingerprint != told:
             raise KeyReused
         waiter = flight.wait()
@@ -191,39 +223,50 @@ class Once:
         finally:
             if late.active():
                 late.cancel()
-        if landed.others is None:
+            flight.leave(waiter)
+        if landed.others is None or landed.held is None:
             raise AnswerNotKept
-        return _replay(landed.others)
+        return _replay(landed.others, landed.held)
 
-    async def _fly(self, flight: _Flight, where: str, exchange: Exchange) -> None:
-        """Get the answer, from who has it or from the service, to all who wait for it here."""
+    async def _fly(self, flight: _Flight, where: str, exchange: Exchange, held: Held) -> None:
+        """
+        Get the answer, from who has it or from the service, to all who wait for it here.
+
+        :param held: counts the request for as long as this takes, whether its client waits or not.
+        """
+        [first] = flight.waiting
         value = flight.fingerprint + _CLAIM + self._claims.token()
         outcome: _Landed | Failure
         record = b""
         try:
             kept = await self._claim(where, value, flight.fingerprint)
             if kept is not None:
-                outcome = _Landed(_replay(kept), kept)
+                found = self._claims.room.hold()
+                if not found.grow(kept.size):
+                    raise ClaimsFull(retry_after=1)
+                outcome = _Landed(_replay(kept, found), kept, found)
             else:
                 outcome, record = await self._ask(where, value, exchange)
-        except GatewayError:
-            outcome = Failure()
+        except GatewayError as error:
+            without_frames(error)
+            outcome = Failure(error)
         except Exception:
             self._log.failure(
                 "what has an idempotency key failed on request {request_id}", request_id=exchange.id.decode()
             )
             outcome = Failure(ClaimsUnavailable())
+        copy = self._claims.room.hold(len(record))
         # Kept before anybody sees it, as far as the store lets us: whoever has the answer can rely on it.
         kept_it = not record or await self._keep(where, value, record)
         body = outcome.first.body if isinstance(outcome, _Landed) else b""
-        if isinstance(body, AnswerBody) and all(waiter.called for waiter in flight.waiting[:1]):
+        if isinstance(body, AnswerBody) and first.called:
             body.discard()
         flight.land(outcome)
         until = self._claims.seconds() + self._lifetime
         while not kept_it and self._claims.seconds() < until:
             await deferLater(self._claims.clock, AGAIN)
             kept_it = await self._keep(where, value, record)
-        del self._claims.flights[where]
+        del self._claims.flights[where], held, copy
 
     async def _claim(self, where: str, value: bytes, told: bytes) -> Answer | None:
         """
@@ -263,7 +306,8 @@ class Once:
         try:
             answer = self._across(exchange)
             response = answer if isinstance(answer, Response) else await answer
-            body = await keep_answer(response, MAX_BODY)
+            held = self._claims.room.hold()
+            body = await keep_answer(response, MAX_BODY, held)
         except Exception:
             renewal.stop()
             await self._release(where, value)
@@ -274,9 +318,9 @@ class Once:
             await self._release(where, value)
             told = b""
         if body is None:
-            return _Landed(response, None), told and told + _TOO_LARGE
+            return _Landed(response, None, None), told and told + _TOO_LARGE
         whole = Answer(response.status, response.reason, list(response.seen), response.lines, body, response.bodyless)
-        return _Landed(_response(whole), whole), told and told + _DONE + dump(whole)
+        return _Landed(_response(whole, held), whole, held), told and told + _DONE + dump(whole)
 
     async def _keep(self, where: str, value: bytes, record: bytes) -> bool:
         try:
@@ -321,15 +365,14 @@ def _too_long(waiter: Awaited[Any]) -> None:
         waiter.errback(Failure(KeyUnderWay(retry_after=1)))
 
 
-def _response(answer: Answer) -> Response:
-    response = Response(
-        answer.status, answer.reason, list(answer.fields), answer.body, len(answer.body), answer.bodyless
-    )
+def _response(answer: Answer, held: Held) -> Response:
+    body = answer.body if len(answer.body) <= PIECE else Pieces(answer.body, held)
+    response = Response(answer.status, answer.reason, list(answer.fields), body, len(answer.body), answer.bodyless)
     response.lines = answer.lines
     return response
 
 
-def _replay(answer: Answer) -> Response:
-    response = _response(answer)
+def _replay(answer: Answer, held: Held) -> Response:
+    response = _response(answer, held)
     response.fields.append(REPLAYED)
     return response

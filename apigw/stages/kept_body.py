@@ -10,17 +10,43 @@ from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 
 from apigw.body import Collected, RequestBody
-from apigw.errors import BodyTooLarge, UpstreamReset
+from apigw.errors import BodyTooLarge, ClaimsFull, GatewayError, UpstreamReset
 from apigw.messages import Exchange, Response
+from apigw.stages.room import Held
 from apigw.task import Awaited
 
 
-async def keep_request(exchange: Exchange, cap: int, why: str = "With an idempotency key") -> bytes:
+class _Counted(Collected):
+    """Takes a body as a whole as long as there is room for it."""
+
+    def __init__(self, body: RequestBody, held: Held) -> None:
+        super().__init__()
+        self._body = body
+        self._held = held
+        self.full: GatewayError | None = None
+
+    def write(self, data: bytes) -> None:
+        if self.full is None and self._held.grow(len(data)):
+            super().write(data)
+        elif self.full is None:
+            self.full = _full()
+            self.data.clear()
+            self._body.fail(self.full)
+
+
+def _full() -> GatewayError:
+    return ClaimsFull(retry_after=1, close=True)
+
+
+async def keep_request(
+    exchange: Exchange, cap: int, why: str = "With an idempotency key", held: Held | None = None
+) -> bytes:
     """
     Wait for the whole body of a request, and let the request go on with it.
 
     :param cap: bytes. :param why: when there is one, for who sends more.
-    :raises BodyTooLarge: it has more.
+    :param held: counts them, as they come, among those of other requests.
+    :raises BodyTooLarge: it has more. :raises ClaimsFull: there is no room for it.
     """
     request = exchange.request
     body = request.body
@@ -28,25 +54,42 @@ async def keep_request(exchange: Exchange, cap: int, why: str = "With an idempot
         return b""
     if (isinstance(body.length, int) and body.length > cap) or body.received > cap:
         raise BodyTooLarge(f"{why} a body may have {cap} bytes.", close=True)
+    if held is not None and isinstance(body.length, int) and not held.fits(body.length):
+        raise _full()
     body.cap = cap if body.cap is None else min(body.cap, cap)
     if body.expects:
         exchange.inform(100, [])
         request.replace_fields([field for field in request.fields if field[0].lower() != b"expect"])
-    collected = Collected()
-    await body.startProducing(collected)
+    collected = Collected() if held is None else _Counted(body, held)
+    whole = body.startProducing(collected)
+    if isinstance(collected, _Counted) and collected.full is not None:
+        raise collected.full
+    await whole
     data = bytes(collected.data)
     request.body = RequestBody.whole(data, body.trailers, body.keep)
     return data
+
+
+def forget_request(exchange: Exchange) -> None:
+    """Nobody sends the body on that :func:`keep_request` has kept: only its size is still asked for."""
+    request = exchange.request
+    if request.body is not None:
+        empty = RequestBody.whole(b"", request.body.trailers)
+        empty.received = request.body.received
+        request.body = empty
 
 
 class AnswerBody(Protocol):
     """
     Collects the body of an answer up to a cap. One that is larger can be delivered on from its first byte.
 
+    :param held: counts the bytes among those of other answers; where there is no room for them it is too large as well.
+
     :ivar whole: fires with all of it, or with None where it is larger, or fails with :class:`UpstreamReset`.
     """
 
-    def __init__(self, cap: int) -> None:
+    def __init__(self, cap: int, held: Held | None = None) -> None:
+        self._held = held
         self.whole: Awaited[bytes | None] = Awaited()
         self._cap = cap
         self._data = bytearray()
@@ -58,7 +101,8 @@ class AnswerBody(Protocol):
             self._onward.dataReceived(data)
             return
         self._data += data
-        if len(self._data) > self._cap and not self.whole.called:
+        over = len(self._data) > self._cap or not (self._held is None or self._held.grow(len(data)))
+        if over and not self.whole.called:
             self._producer.pauseProducing()
             self.whole.callback(None)
 
@@ -67,6 +111,7 @@ class AnswerBody(Protocol):
         if self._onward is not None:
             self._onward.connectionLost(reason)
         elif not self.whole.called:
+            self._held = None
             if reason.check(ResponseDone):
                 self.whole.callback(bytes(self._data))
             else:
@@ -82,6 +127,7 @@ class AnswerBody(Protocol):
         protocol.makeConnection(self._producer)
         protocol.dataReceived(bytes(self._data))
         self._data.clear()
+        self._held = None
         if self._ended is not None:
             protocol.connectionLost(self._ended)
         else:
@@ -93,20 +139,20 @@ class AnswerBody(Protocol):
             self._producer.stopProducing()
 
 
-async def keep_answer(response: Response, cap: int) -> bytes | None:
+async def keep_answer(response: Response, cap: int, held: Held | None = None) -> bytes | None:
     """
     Wait for the whole body of an answer.
 
-    :param cap: bytes.
-    :return: None where it is larger: its body is an :class:`AnswerBody` then, and can still be delivered.
+    :param cap: bytes. :param held: counts them among those of other answers.
+    :return: None where it is larger, or there is no room for it: it can still be delivered, as an :class:`AnswerBody`.
     :raises UpstreamReset: it was cut.
     """
     body = response.body
     if isinstance(body, bytes):
-        return body
+        return body if held is None or held.grow(len(body)) else None
     if response.bodyless:
         return b""
-    kept = AnswerBody(cap)
+    kept = AnswerBody(cap, held)
     body.deliverBody(kept)
     data = await kept.whole
     if data is None:

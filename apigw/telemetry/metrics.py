@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from apigw.telemetry.cache import CacheMetrics
 from apigw.telemetry.fanout import FanoutMetrics
 from apigw.telemetry.graphql import GraphqlMetrics
+from apigw.telemetry.idempotency import IdempotencyMetrics
 from apigw.telemetry.loop_lag import LoopLag
 from apigw.telemetry.redis import RedisMetrics
 from apigw.telemetry.requests import RequestMetrics
@@ -30,6 +31,7 @@ class GatewayMetrics:
 
     :ivar requests: to be told of each exchange.
     :ivar redis: to be told which server is in use. :ivar cache: the same of what is kept.
+    :ivar idempotency: the same of what keys hold.
     :ivar versions: the same of who calls which.
     :ivar fanout: holds what is counted where a route has several services.
     :ivar graphql: to be told of each operation.
@@ -51,6 +53,7 @@ class GatewayMetrics:
         self.lag = LoopLag(clock, seconds)
         self.redis = RedisMetrics()
         self.cache = CacheMetrics()
+        self.idempotency = IdempotencyMetrics()
         self.versions = VersionMetrics()
         self.fanout = FanoutMetrics()
         self.graphql = GraphqlMetrics(seconds)
@@ -60,6 +63,7 @@ class GatewayMetrics:
             UpstreamMetrics(states),
             self.redis,
             self.cache,
+            self.idempotency,
             self.versions,
             self.fanout,
             self.graphql,

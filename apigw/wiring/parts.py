@@ -175,6 +175,7 @@ class Parts:
         self.revocations.size = self._config.revocation.entries
         if self._metrics is not None:
             self._metrics.cache.cache = self.cache
+            self._metrics.idempotency.room = None if self.claims is None else self.claims.room
             self._metrics.versions.calls = self.calls
         if self.cache is not None:
             if self._shared_cache is None:

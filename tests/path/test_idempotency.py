@@ -9,7 +9,8 @@ import pytest_twisted
 
 from apigw.policy.idempotency import Answer, dump, fingerprint, place
 from apigw.policy.retry import RetryPolicy
-from apigw.stages.idempotency import LEASE, MAX_BODY, Answers, Claims, Once
+from apigw.stages.idempotency import CAPACITY, EACH, LEASE, MAX_BODY, Answers, Claims, Once
+from apigw.stages.pieces import PIECE
 from apigw.state.answers import LocalAnswers
 from tests.kit import Memory, Pipe
 from tests.path.test_exchange import head_of
@@ -44,6 +45,7 @@ class Gate:
         self.answers = LocalAnswers(seconds)
         numbers = count()
         claims = Claims(answers or self.answers, plain.clock, seconds, lambda: b"%d" % next(numbers))
+        self.room = claims.room
         plain.route.across = Once(plain.across, claims, 3600.0, 30.0)
 
     def ask(self, key: str = "k", body: bytes = b"body", more: str = "", method: str = "POST", path: str = "/") -> Pipe:
@@ -297,3 +299,139 @@ def test_an_answer_that_can_not_be_kept_at_once_is_kept_later() -> None:
     assert gate.memory.route.across._claims.flights == {}
     assert answer(gate.ask())[0] == 201
     assert gate.served == 1
+
+
+# -- what it holds in memory -------------------------------------------------------------------------------------------
+
+
+def long(size: int) -> bytes:
+    return b"HTTP/1.1 201 Created\r\nDate: x\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+
+
+def slow(client: Pipe) -> None:
+    """From now on it takes what is written, and then nothing until it is asked to."""
+
+    def write(data: bytes) -> None:
+        Pipe.write(client, data)
+        client.producer.pauseProducing()
+
+    client.write = write
+
+
+def test_a_hundred_who_wait_hold_one_body_and_slow_ones_one_answer() -> None:
+    gate = Gate()
+    clients = [gate.ask(body=b"x" * MAX_BODY) for _ in range(100)]
+    assert gate.room.size == MAX_BODY + EACH
+    for client in clients:
+        slow(client)
+    gate.memory.dials[0].feed(long(MAX_BODY))
+    assert gate.room.size == MAX_BODY, "what all of them are given"
+    assert all(0 < len(client.written) < 2 * PIECE for client in clients)
+    for client in clients:
+        for _ in range(MAX_BODY // PIECE):
+            client.producer.resumeProducing()
+    assert {(status, len(body)) for status, _, body in map(answer, clients)} == {(201, MAX_BODY)}
+    assert gate.served == 1
+    assert gate.room.size == 0
+
+
+def test_a_slow_client_that_goes_away_gives_back_what_it_held() -> None:
+    gate = Gate()
+    client = gate.ask()
+    slow(client)
+    gate.memory.dials[0].feed(long(MAX_BODY))
+    assert gate.room.size == MAX_BODY
+    client.reset()
+    assert gate.room.size == 0
+
+
+def test_without_room_a_request_is_refused_undone_and_may_come_again() -> None:
+    gate = Gate()
+    gate.room.capacity = 3 * EACH + 3 * 50_000
+    clients = [gate.ask(str(number), b"x" * 50_000) for number in range(100)]
+    assert gate.served == 3
+    for client in clients[3:]:
+        status, fields, body = answer(client)
+        assert (status, fields[b"retry-after"]) == (503, b"1")
+        assert b"idempotency-full" in body
+    assert gate.room.refused == 97
+    for dial in gate.memory.dials:
+        dial.feed(OK)
+    assert [answer(client)[0] for client in clients[:3]] == [201] * 3
+    assert gate.room.size == 0
+    gate.ask("99", b"x" * 50_000)
+    assert gate.served == 4
+
+
+def test_what_comes_in_chunks_is_refused_as_soon_as_there_is_no_room() -> None:
+    gate = Gate()
+    gate.room.capacity = EACH + 1000
+    client = gate.memory.client()
+    client.feed(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nIdempotency-Key: k\r\n\r\n")
+    client.feed(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+    assert not client.written
+    client.feed(b"1\r\nx\r\n")
+    assert answer(client)[0] == 503
+    assert gate.served == 0
+    assert gate.room.size == 0
+    client = gate.memory.client()
+    client.feed(
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nIdempotency-Key: k\r\n\r\n"
+        b"3e9\r\n" + b"x" * 1001 + b"\r\n"
+    )
+    assert answer(client)[0] == 503
+    assert gate.room.size == 0
+
+
+def test_who_goes_away_while_it_sends_gives_back_what_it_held() -> None:
+    gate = Gate()
+    client = gate.memory.client()
+    client.feed(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2000\r\nIdempotency-Key: k\r\n\r\n" + b"x" * 1000)
+    assert gate.room.size == EACH + 1000
+    client.reset()
+    assert gate.room.size == 0
+
+
+def test_an_answer_without_room_is_the_firsts_alone() -> None:
+    gate = Gate()
+    gate.room.capacity = 2 * EACH + 1000
+    first, second = gate.ask(), gate.ask()
+    gate.memory.dials[0].feed(long(20_000))
+    assert (answer(second)[0], answer(gate.ask())[0]) == (409, 409)
+    status, _, body = answer(first)
+    assert (status, len(body)) == (201, 20_000)
+    assert gate.served == 1
+    assert gate.room.size == 0
+
+
+def test_a_kept_answer_without_room_is_had_later() -> None:
+    gate = Gate()
+    gate.ask()
+    gate.memory.dials[0].feed(long(100_000))
+    gate.room.capacity = EACH + 50_000
+    assert answer(gate.ask())[0] == 503
+    gate.room.capacity = CAPACITY
+    assert answer(gate.ask())[0] == 201
+    assert gate.served == 1
+
+
+def test_what_failed_holds_nothing() -> None:
+    gate = Gate()
+    client = gate.ask()
+    gate.memory.dials[0].feed(long(1000)[:-1])
+    gate.memory.dials[0].reset()
+    assert answer(client)[0] == 502
+    assert gate.room.size == 0
+
+
+def test_an_answer_that_can_not_be_kept_counts_until_it_is() -> None:
+    down = Down(LocalAnswers(lambda: 0.0))
+    down.down = False
+    gate = Gate(down)
+    gate.ask()
+    down.down = True
+    gate.memory.dials[0].feed(long(1000))
+    assert gate.room.size > EACH + 2000
+    down.down = False
+    gate.memory.clock.advance(0.5)
+    assert gate.room.size == 0

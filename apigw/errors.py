@@ -267,7 +267,7 @@ class KeyUnderWay(ClientError):
 
 
 class AnswerNotKept(ClientError):
-    """The first request with that idempotency key was done, but its answer was too large to be kept."""
+    """The first request with that idempotency key was done, but its answer is not kept."""
 
     status = 409
     code = "idempotency-answer-not-kept"

@@ -25,6 +25,9 @@ NOT_KEPT = frozenset((429, 502, 503, 504))
 FINGERPRINT = 32
 """Bytes."""
 
+CLAIM, DONE, UNKEPT = b"?", b"=", b"!"
+"""What stands behind the fingerprint: whose claim it is; the answer; or that it was done, without an answer."""
+
 _KEY = re.compile(rb'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|([!#-~]{1,255})').fullmatch
 
 
@@ -88,6 +91,11 @@ class Answer:
     def size(self) -> int:
         """Bytes, or nearly so."""
         return len(self.body) + len(self.lines) + sum(len(name) + len(value) for name, value in self.fields)
+
+
+def unkept(record: bytes) -> bytes:
+    """What remains of a record when its answer goes: nobody does the request a second time."""
+    return record[:FINGERPRINT] + UNKEPT
 
 
 def dump(answer: Answer) -> bytes:

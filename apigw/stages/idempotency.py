@@ -25,9 +25,12 @@ from apigw.messages import Exchange, Response, field_values
 from apigw.pipeline import Across
 from apigw.policy.fields import CREDENTIALS, FOLD
 from apigw.policy.idempotency import (
+    CLAIM,
+    DONE,
     FINGERPRINT,
     NOT_KEPT,
     SAFE,
+    UNKEPT,
     Answer,
     BadKey,
     dump,
@@ -59,9 +62,6 @@ PAUSES = (0.02, 0.25)
 
 AGAIN = 0.5
 """Seconds between attempts to keep an answer that the store doesn't take."""
-
-_CLAIM, _DONE, _TOO_LARGE = b"?", b"=", b"!"
-"""What stands behind the fingerprint: whose claim it is, the answer, or nothing."""
 
 REPLAYED = (b"Idempotency-Replayed", b"true")
 
@@ -235,7 +235,7 @@ class Once:
         :param held: counts the request for as long as this takes, whether its client waits or not.
         """
         [first] = flight.waiting
-        value = flight.fingerprint + _CLAIM + self._claims.token()
+        value = flight.fingerprint + CLAIM + self._claims.token()
         outcome: _Landed | Failure
         record = b""
         try:
@@ -287,9 +287,9 @@ class Once:
             if found[:FINGERPRINT] != told:
                 raise KeyReused
             kind, rest = found[FINGERPRINT : FINGERPRINT + 1], found[FINGERPRINT + 1 :]
-            if kind == _DONE:
+            if kind == DONE:
                 return load(rest)
-            if kind == _TOO_LARGE:
+            if kind == UNKEPT:
                 raise AnswerNotKept
             if seconds() >= until:
                 raise KeyUnderWay(retry_after=1)
@@ -318,9 +318,9 @@ class Once:
             await self._release(where, value)
             told = b""
         if body is None:
-            return _Landed(response, None, None), told and told + _TOO_LARGE
+            return _Landed(response, None, None), told and told + UNKEPT
         whole = Answer(response.status, response.reason, list(response.seen), response.lines, body, response.bodyless)
-        return _Landed(_response(whole, held), whole, held), told and told + _DONE + dump(whole)
+        return _Landed(_response(whole, held), whole, held), told and told + DONE + dump(whole)
 
     async def _keep(self, where: str, value: bytes, record: bytes) -> bool:
         try:

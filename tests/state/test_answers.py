@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 from time import monotonic
@@ -10,6 +10,7 @@ from time import monotonic
 import pytest
 import pytest_twisted
 from twisted.internet.defer import ensureDeferred
+from twisted.logger import capturedLogs
 
 from apigw.state.answers import FileAnswers, LocalAnswers
 from apigw.state.redis_answers import RedisAnswers
@@ -76,20 +77,52 @@ async def test_who_comes_too_late_with_an_answer_that_nobody_else_has_keeps_it(a
     assert await answers.claim("a", b"theirs", 60.0) == b"late"
 
 
-@pytest.mark.parametrize("store", STORES[:2])
-@pytest_twisted.ensureDeferred
-async def test_the_oldest_go_when_there_is_no_room(store: str, tmp_path: Path) -> None:
-    made: LocalAnswers | FileAnswers
-    if store == "local":
-        made = LocalAnswers(monotonic, 10_000)
+@pytest.fixture(params=STORES[:2])
+def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalAnswers | FileAnswers]:
+    """With room for 19 answers of 100 bytes, and 23 of which it is only known that they were given."""
+    if request.param == "local":
+        yield LocalAnswers(monotonic, 20_000)
     else:
-        made = FileAnswers(str(tmp_path / "answers"), monotonic, 10_000)
+        with closing(FileAnswers(str(tmp_path / "answers"), monotonic, 20_000)) as made:
+            yield made
+
+
+RECORD = b"f" * 32 + b"=" + b"x" * 67
+
+
+@pytest_twisted.ensureDeferred
+async def test_of_the_oldest_it_is_known_that_they_were_done_and_then_nothing(small) -> None:
+    with capturedLogs() as captured:
+        for number in range(43):
+            await small.finish(f"{number}", b"", RECORD, 60.0)
+        assert await small.claim("42", b"", 60.0) == RECORD
+        assert await small.claim("23", b"", 60.0) == RECORD
+        assert await small.claim("22", b"", 60.0) == b"f" * 32 + b"!"
+        assert await small.claim("0", b"", 60.0) == b"f" * 32 + b"!"
+        assert not captured
+        for number in range(43, 300):
+            await small.finish(f"{number}", b"", RECORD, 60.0)
+        assert await small.claim("299", b"", 60.0) == RECORD
+        assert await small.claim("0", b"", 60.0) is None
+        assert len(captured) == 1, "once an hour"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_claim_stays_whatever_else_there_is(small) -> None:
+    assert await small.claim("mine", b"mine", 60.0) is None
     for number in range(300):
-        await made.finish(f"{number}", b"", b"x" * 100, 60.0)
-    assert await made.claim("299", b"", 60.0) == b"x" * 100
-    assert await made.claim("0", b"", 60.0) is None
-    if isinstance(made, FileAnswers):
-        made.close()
+        await small.finish(f"{number}", b"", RECORD, 60.0)
+    assert await small.claim("mine", b"theirs", 60.0) == b"mine"
+    await small.finish("mine", b"mine", RECORD, 60.0)
+    assert await small.claim("mine", b"theirs", 60.0) == RECORD
+
+
+@pytest_twisted.ensureDeferred
+async def test_large_answers_leave_it_known_what_others_did(small) -> None:
+    await small.finish("a payment", b"", RECORD, 60.0)
+    for number in range(20):
+        await small.finish(f"{number}", b"", RECORD + b"x" * 9000, 60.0)
+    assert await small.claim("a payment", b"", 60.0) == b"f" * 32 + b"!"
 
 
 def test_two_that_open_one_file_share_it(tmp_path: Path) -> None:

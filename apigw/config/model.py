@@ -573,7 +573,8 @@ class ServiceSection:
     authorization: str = option(
         choice("pass", "drop", "replace"),
         default="pass",
-        help="What the service gets of the client's `Authorization`: all of it, nothing, or the gateway's own.",
+        help="What the service gets of the client's `Authorization`: all of it, nothing, or the gateway's own. With an"
+        " API key, and from guests, nobody has verified it.",
     )
     authorization_env: Secret | None = option(
         SECRET_VARIABLE,

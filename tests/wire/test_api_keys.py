@@ -134,6 +134,32 @@ def test_keys_beside_tokens(user: Server, tmp_path: Path) -> None:
         assert not any(first.decode() in text for text in gateway.output)
 
 
+def test_authorization_beside_a_key_is_the_services_own_affair(user: Server, tmp_path: Path) -> None:
+    key, line = make("acme")
+    (tmp_path / "keys").write_text(line)
+    dropping = """\
+[service:careful]
+urls = http://127.0.0.1:{port}
+authorization = drop
+[route:careful]
+path = /careful
+service = careful
+auth = required
+"""
+    environ = {"INTERNAL_SERVICE_SECRET": INTERNAL, "JWT_SECRET": SECRET.decode()}
+    forged = b"Bearer " + signed({"sub": "root", "scope": "read"}, key=b"another secret that nobody here knows of")
+    with Gateway(tmp_path, (INI + dropping).format(port=user.port), environ=environ) as gateway:
+        assert ask(gateway, b"/", b"Authorization: " + forged).status == 401
+        for value in (b"Basic eDp5", forged):
+            for path, passed in ((b"/", value.decode()), (b"/careful", None)):
+                assert ask(gateway, path, b"X-Partner-Key: " + key, b"Authorization: " + value).status == 200
+                assert user.asked[-1].get("Authorization") == passed
+                assert "X-Partner-Key" not in user.asked[-1]
+                who = verify(user.asked[-1], INTERNAL.encode())
+                assert who is not None
+                assert who.user == "acme", "whatever the token says"
+
+
 def test_keys_alone(user: Server, tmp_path: Path) -> None:
     key, line = make("elsewhere")
     (tmp_path / "keys").write_text(line)

@@ -424,6 +424,12 @@ class Exchange:
             kept = self._kept = {}
         return kept
 
+    @property
+    def user_key(self) -> str | None:
+        """Tells users apart, also those of several issuers; None for a guest. ``principal`` is what services know."""
+        who = self.identity
+        return self.principal if who is None else who.key or self.principal
+
     def inform(self, status: int, fields: Fields) -> None:
         """Pass a 1xx answer on to the client."""
         self.outlet.inform(self, status, fields)

@@ -125,7 +125,7 @@ class Issuer:
                     issuer=self.rules.issuer or None,
                     leeway=self.rules.leeway,
                 )
-                return principal(claims, self.rules.paths)
+                return principal(claims, self.rules.paths, self.rules.issuer)
             except InvalidSignatureError as error:
                 why = _WHY[type(error)]
             except ExpiredSignatureError:

@@ -23,13 +23,14 @@ class Principal:
     """
     Who is asking.
 
-    :ivar user: printable, without space at its ends.
+    :ivar user: printable, without space at its ends; what services are told.
     :ivar roles: in the order of the token.
     :ivar scopes: the same.
     :ivar expires: wall-clock seconds after which the token counts no more, leeway not included.
     :ivar claims: all that the token says; not to be changed, not to be logged.
     :ivar consumer: name of the consumer whose API key was shown; empty for a token.
     :ivar quota: what the consumer may ask with all of its keys together, None for no limit of its own.
+    :ivar key: tells users apart whom several issuers call the same; empty where ``user`` alone does.
     """
 
     user: str
@@ -39,6 +40,7 @@ class Principal:
     claims: Mapping[str, Any] = field(factory=dict, eq=False, repr=False)
     consumer: str = ""
     quota: Quota | None = None
+    key: str = ""
 
 
 @frozen
@@ -89,9 +91,10 @@ def words(value: Any, split: bool) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item for item in value if isinstance(item, str) and item and item.isprintable()))
 
 
-def principal(claims: Mapping[str, Any], paths: ClaimPaths) -> Principal:
+def principal(claims: Mapping[str, Any], paths: ClaimPaths, issuer: str = "") -> Principal:
     """
     :param claims: of a verified token.
+    :param issuer: who has issued it, without space in it; empty where it is only one that could have.
     :raises ClaimsRefused: no user is named, or in a way that no field could carry.
     """
     user = _first(claims, paths.user)
@@ -108,4 +111,5 @@ def principal(claims: Mapping[str, Any], paths: ClaimPaths) -> Principal:
         words(_first(claims, paths.scopes), True),
         float(expires) if isinstance(expires, int | float | str) else inf,
         claims,
+        key=f"{issuer} {user}" if issuer else "",
     )

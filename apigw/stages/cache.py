@@ -644,7 +644,7 @@ def _certified(request: Request) -> bool:
 def selected(exchange: Exchange, renamed: Mapping[bytes, bytes], name: bytes) -> bytes | None:
     """
     The value of a field as the service gets it, for Vary. Fields that it may take for the same one, for CGI is between
-    or they are renamed, stand behind that, each with its name.
+    or they are renamed, stand behind that, each with its name. So does the issuer behind a user's id.
 
     :param renamed: see :class:`Cached`.
     :param name: in lower case.
@@ -663,6 +663,9 @@ def selected(exchange: Exchange, renamed: Mapping[bytes, bytes], name: bytes) ->
     lines = (line.partition(b": ") for line in exchange.lines.split(b"\r\n"))
     sent: Iterable[Field] = [*exchange.forwarding, *((key, value) for key, _, value in lines)]
     values += [value for key, value in sent if key.lower() == name]
+    who = exchange.identity
+    if who is not None and who.key and name == b"x-user-id":
+        others.append(b"\n" + who.key.encode())
     if others:
         return b", ".join(values) + b"".join(others)
     return b", ".join(values) if values else None

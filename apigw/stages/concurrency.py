@@ -51,7 +51,7 @@ class Concurrency(Stage):
         self._keys: list[tuple[int, Callable[[Exchange], str | None]]] = []
         for kind, bound, key in (
             ("address", bounds.ip, lambda exchange: client_key(exchange.client_ip)),
-            ("user", bounds.user, lambda exchange: exchange.principal),
+            ("user", bounds.user, lambda exchange: exchange.user_key),
             ("consumer", bounds.consumer, _consumer),
             ("route", bounds.route, lambda exchange: ""),
         ):

@@ -343,7 +343,7 @@ def _whose(exchange: Exchange) -> str:
     if who is not None and who.consumer:
         return f"consumer {who.consumer}"
     if exchange.principal is not None:
-        return f"user {exchange.principal}"
+        return f"user {exchange.user_key}"
     return f"ip {client_key(exchange.client_ip)}"
 
 

@@ -117,16 +117,23 @@ def by_address(quota: Quota, scope: str, exempt: Networks) -> Spender:
 
 
 def by_user(quota: Quota, scope: str, exempt: frozenset[str]) -> Spender:
-    """Guests have none."""
+    """
+    Guests have none.
+
+    :param exempt: what services know users by, whoever has issued their tokens.
+    """
 
     def spend(user: str) -> Spend | None:
-        return None if user in exempt else (quota, f"user {scope} {user}")
+        return quota, f"user {scope} {user}"
 
     known = lru_cache(ADDRESSES)(spend)
 
     def spend_of(exchange: Exchange) -> Spend | None:
         user = exchange.principal
-        return None if user is None else known(user)
+        if user is None or user in exempt:
+            return None
+        who = exchange.identity
+        return known(user if who is None else who.key or user)
 
     return spend_of
 

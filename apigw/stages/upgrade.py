@@ -95,7 +95,7 @@ class Upgrades(Stage):
         counted = []
         if bounds.user:
             guest = exchange.principal is None
-            who = f"address {client_key(exchange.client_ip)}" if guest else f"user {exchange.principal}"
+            who = f"address {client_key(exchange.client_ip)}" if guest else f"user {exchange.user_key}"
             counted.append((bounds.user, f"tunnels {bounds.name} {who}"))
         if bounds.route:
             counted.append((bounds.route, f"tunnels {bounds.name}"))

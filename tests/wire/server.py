@@ -9,11 +9,13 @@ from threading import Thread
 class Server:
     """
     :ivar body: what it answers; None for a status of 500.
+    :ivar fields: of its answers, besides.
     :ivar asked: the fields of each request.
     """
 
     def __init__(self) -> None:
         self.body: bytes | None = None
+        self.fields = [("Set-Cookie", "a=b")]
         self.asked: list[dict[str, str]] = []
         outer = self
 
@@ -21,7 +23,8 @@ class Server:
             def do_GET(self) -> None:
                 outer.asked.append(dict(self.headers.items()))
                 self.send_response(200 if outer.body is not None else 500)
-                self.send_header("Set-Cookie", "a=b")
+                for name, value in outer.fields:
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(outer.body or b"")
 

@@ -65,7 +65,7 @@ COMPILE = os.environ.get("APIGW_COMPILE", "") not in ("", "0")
 """The path of a request becomes machine code, by mypyc; a C compiler must be there. Without it the same source runs."""
 
 COMPILED = {
-    "apigw": ("core", "deadline", "finder", "messages", "routes", "routing"),
+    "apigw": ("body", "core", "deadline", "finder", "loop", "messages", "routes", "routing", "task"),
     "apigw/http1": ("body", "errors", "fields", "framing", "head", "request", "response"),
     "apigw/keys": ("authority",),
     "apigw/policy": (
@@ -73,15 +73,15 @@ COMPILED = {
         "token_cache",
     ),
     "apigw/stages": (
-        *("access_log", "cors", "entry", "graphql", "identity", "jwt", "limits", "origin", "request_id", "security"),
-        "tracing",
+        *("access_log", "body_limit", "cors", "entry", "graphql", "identity", "jwt", "limits", "origin", "request_id"),
+        *("security", "tracing"),
     ),
     "apigw/telemetry": ("access_log", "cells", "recent", "requests", "tallies"),
     "apigw/upstream": (
         *("agent", "connection", "forwarder", "peer", "pool", "response", "send", "traced", "upgrading"),
         "upstream",
     ),
-    "apigw/web": ("channel",),
+    "apigw/web": ("channel", "pump"),
 }
 
 

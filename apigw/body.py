@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 from twisted.python.failure import Failure
 from twisted.web.iweb import IBodyProducer
-from zope.interface import implementer
+from zope.interface import classImplements
 
 from apigw.errors import BodyTooLarge, GatewayError
 
@@ -20,7 +20,6 @@ HIGH_WATER = 65536
 """Bytes that may wait for a consumer before the client is paused; one read of Twisted's transports."""
 
 
-@implementer(IBodyProducer)
 class RequestBody:
     """
     :param length: bytes, or ``UNKNOWN_LENGTH``.
@@ -205,22 +204,8 @@ class RequestBody:
             self._consumer.write(data)
 
 
+classImplements(RequestBody, IBodyProducer)  # not by a decorator, for decorated classes stay interpreted
+
+
 def _nothing() -> None:
     """It is all here, so nobody has to wait."""
-
-
-@implementer(IConsumer)
-class Collected:
-    """Takes a body as a whole."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def registerProducer(self, producer: object, streaming: bool) -> None:
-        """All is taken as it comes."""
-
-    def unregisterProducer(self) -> None:
-        """The end."""
-
-    def write(self, data: bytes) -> None:
-        self.data += data

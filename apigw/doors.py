@@ -31,7 +31,7 @@ from apigw.web.site import ChannelSettings, Site
 from apigw.wiring import Wiring
 
 if TYPE_CHECKING:
-    from apigw.web.tls import Certificates
+    from apigw.web.tls import Certificates, Files
 
 ADMIN = "admin"
 
@@ -44,6 +44,7 @@ class Door:
     :ivar header: of its section.
     :ivar of: what it was made of; a door of the same needs not be made anew.
     :ivar factory: of what clients meet first.
+    :ivar files: what ``certificates`` is to take when it is in force, which has it from a door before.
     :ivar listening: its socket, until the port has it.
     """
 
@@ -53,6 +54,7 @@ class Door:
     site: Site
     factory: IProtocolFactory
     certificates: Certificates | None
+    files: Files | None = None
     http2: bool = False
     listening: socket.socket | None = None
     port: IListeningPort | None = None
@@ -98,9 +100,8 @@ class Doors:
                 self._unlink(door)
 
         try:
-            for door in self._wanted(config, wiring):
+            for door, other in self._wanted(config, wiring, before):
                 doors.append(door)
-                other = _same(door, before)
                 if other is not None:
                     before.remove(other)
                     kept[door] = other
@@ -112,24 +113,31 @@ class Doors:
             raise
         return Commit(partial(self._commit, doors, kept, before, config.gateway.drain_timeout), back)
 
-    def _wanted(self, config: GatewayConfig, wiring: Wiring) -> Iterator[Door]:
+    def _wanted(
+        self, config: GatewayConfig, wiring: Wiring, before: Sequence[Door]
+    ) -> Iterator[tuple[Door, Door | None]]:
+        """Each with the one of ``before`` that listens there; who takes that must remove it before the next."""
         settings = channel_settings(config.gateway, config.http2)
         trusted = config.gateway.trusted_proxies
         for listener in config.listeners:
             header = f"listener:{listener.name}"
             of = (listener, config.hosts if listener.tls else (), trusted if listener.proxy_protocol else ())
+            other = _same(header, listener.endpoint, before)
+            shown = other.certificates if other is not None and other.of == of else None
             try:
-                shown = certificates(listener, config.hosts)
+                files = None if shown is None else shown.read()
+                shown = shown or certificates(listener, config.hosts)
             except ValueError as wrong:
                 raise CannotStart(f"[{header}] certificates: {wrong}") from None
             core, routes = _way(wiring, listener)
             site = Site(routes, core, settings, self._reactor, b"https" if listener.tls else b"http")
             factory = entrance(listener, shown, Forwarding(trusted), site)
-            yield Door(header, listener.endpoint, of, site, factory, shown, listener.speaks_http2)
+            yield Door(header, listener.endpoint, of, site, factory, shown, files, listener.speaks_http2), other
         if config.admin is not None:
             core, routes = wiring.admin
             site = Site(routes, core, settings, self._reactor)
-            yield Door(ADMIN, config.admin.endpoint, ADMIN, site, site, None)
+            other = _same(ADMIN, config.admin.endpoint, before)
+            yield Door(ADMIN, config.admin.endpoint, ADMIN, site, site, None), other
 
     def _open(self, door: Door) -> socket.socket:
         try:
@@ -155,8 +163,8 @@ class Doors:
                 site = other.site
                 site.core, site.routes, site.settings = door.site.core, door.site.routes, door.site.settings
                 other.header = door.header
-                if other.certificates is not None:
-                    other.certificates.reload(True)
+                if other.certificates is not None and door.files is not None:
+                    other.certificates.take(door.files)
                 self.all.append(other)
             else:
                 door.port, other.port = other.port, None
@@ -302,11 +310,11 @@ def _way(wiring: Wiring, listener: ListenerSection) -> Way:
     return wiring.core, wiring.redirecting(listener.redirect)
 
 
-def _same(door: Door, others: Sequence[Door]) -> Door | None:
-    """The one that listens where ``door`` shall; of several on ports that the kernel chose the one of that name."""
-    there = [other for other in others if other.where.text == door.where.text]
-    named = next((other for other in there if other.header == door.header), None)
-    if named is not None or door.where.port == 0:
+def _same(header: str, where: ListenEndpoint, others: Sequence[Door]) -> Door | None:
+    """The one that listens ``where`` another shall; of several on ports that the kernel chose the one of that name."""
+    there = [other for other in others if other.where.text == where.text]
+    named = next((other for other in there if other.header == header), None)
+    if named is not None or where.port == 0:
         return named
     return there[0] if there else None
 

@@ -18,6 +18,9 @@ from typing import Any
 from twisted.internet.epollreactor import EPollReactor
 from twisted.python import log
 
+MOST = 128
+"""Events of a turn; timers have theirs before the next ones, which the kernel gives in order."""
+
 _ends: list[Callable[[], None]] | None = None
 """What waits for the end of this turn of the loop; None outside of one."""
 
@@ -34,7 +37,7 @@ def _poll(self: Any, timeout: float | None) -> None:
     global _ends
     selectables = self._selectables
     try:
-        ready = self._poller.poll(-1 if timeout is None else timeout, len(selectables))
+        ready = self._poller.poll(-1 if timeout is None else timeout, min(len(selectables), MOST))
     except OSError as error:
         if error.errno == errno.EINTR:
             return

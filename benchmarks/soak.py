@@ -4,10 +4,11 @@ Mixed traffic for a while, and what grows meanwhile: ``python -m benchmarks.soak
 Clients of many kinds come and go as fast as they are served: kept and new connections, TLS, HTTP/2 with streams that
 are reset, uploads, some of which are broken off, streams of events that are left early, WebSockets, requests that are
 given up, limits that are spent, tokens that count for nothing, paths and peers that don't exist, garbage; and a reload
-every ten seconds. Resident memory and descriptors of the gateway are read each second. Their slopes are printed with
-two standard errors; a slope is that of the last two thirds, for caches and pools fill at first, and of means of 20 s,
-for a second is much like the one before. At last the clients leave, and descriptors are counted again. Exit status 1 if
-memory grows beyond that noise and beyond 1 MiB an hour, if descriptors stay open, or if a client got what it shouldn't.
+every ten seconds. After five minutes, in which caches, the dashboard's history and the allocator's heap find their
+sizes, resident memory and descriptors of the gateway are read each second. Their slopes are printed with two standard
+errors; a slope is that of the last two thirds, and of means of 20 s, for a second is much like the one before. At last
+the clients leave, and descriptors are counted again. Exit status 1 if memory grows beyond that noise and beyond 1 MiB
+an hour, if descriptors stay open, or if a client got what it shouldn't.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ import ssl
 import sys
 import tempfile
 import time
+from asyncio.subprocess import PIPE
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from math import sqrt
 from pathlib import Path
 
@@ -34,6 +36,7 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
 
+from apigw.demo import DemoService
 from benchmarks.certificate import pem
 from benchmarks.children import children
 from benchmarks.faults.scene import Gateway, Scene
@@ -55,13 +58,11 @@ endpoint = tcp:0:interface=127.0.0.1
 ip = off
 [jwt]
 secret_env = SOAK_SECRET
-[demo]
-enabled = yes
 [service:ai]
-urls = demo:ai
+urls = http://127.0.0.1:{ai}
 keepalive.idle = 1s
 [service:music]
-urls = demo:music
+urls = http://127.0.0.1:{music}
 keepalive.idle = 1s
 [service:gone]
 urls = http://127.0.0.1:1
@@ -325,10 +326,24 @@ async def echo(socket: websockets.ServerConnection) -> None:
         await socket.send(message)
 
 
+@contextlib.asynccontextmanager
+async def demo_services() -> AsyncIterator[dict[str, int]]:
+    """In a process of their own, for it is the gateway whose memory counts. :return: their ports."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.demo", stdout=PIPE)
+    try:
+        assert process.stdout is not None
+        said = [(await process.stdout.readline()).split() for _ in DemoService.NAMES]
+        yield {name.decode(): int(port) for name, port in said}
+    finally:
+        process.kill()
+        await process.wait()
+
+
 async def soaked(
-    gateway: Gateway, minutes: float, only: Sequence[str]
+    gateway: Gateway, settles: float, minutes: float, only: Sequence[str]
 ) -> tuple[Soak, list[tuple[int, int]], int, tuple[int, int]]:
     """
+    :param settles: minutes before those that count.
     :return: the clients, memory and descriptors of each second, how many reloads there were, and descriptors without
         clients before and after.
     """
@@ -351,6 +366,8 @@ async def soaked(
     await asyncio.sleep(RESTS)
     before = gateway.files()
     looking = asyncio.ensure_future(look())
+    await soak.run(settles * 60.0, only)
+    seen.clear()
     await soak.run(minutes * 60.0, only)
     looking.cancel()
     await asyncio.sleep(RESTS)
@@ -361,20 +378,21 @@ def main() -> int:
     """Exit status: 0; 1 if something grows or fails."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=(__doc__ or "").split("\n\n")[1])
     parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--settle", type=float, default=5.0, metavar="MINUTES", help="before those that count")
     parser.add_argument("--only", nargs="+", default=(), metavar="KIND", help="only these kinds of clients")
     options = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
 
     async def all_of_it() -> int:
-        async with websockets.serve(echo, "127.0.0.1", 0) as server:
+        async with websockets.serve(echo, "127.0.0.1", 0) as server, demo_services() as services:
             talk = next(iter(server.sockets)).getsockname()[1]
             with tempfile.TemporaryDirectory() as directory, children() as started:
                 (Path(directory) / "soak.pem").write_text(pem())
                 scene = Scene(started, Path(directory), 0.0, False)
-                ini = INI.format(talk=talk)
+                ini = INI.format(talk=talk, **services)
                 gateway = await asyncio.to_thread(scene.gateway, ini, 0, False, False, SOAK_SECRET="s" * 32)
-                return report(*await soaked(gateway, options.minutes, options.only), gateway.log())
+                return report(*await soaked(gateway, options.settle, options.minutes, options.only), gateway.log())
 
     return asyncio.run(all_of_it())
 

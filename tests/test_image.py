@@ -201,7 +201,8 @@ def test_what_is_compiled_passes_the_tests_of_the_path(image: Image, tmp_path: P
     shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     told = "import apigw.core, sys; sys.exit(not apigw.core.__file__.endswith('.so'))"
-    tests = [f"tests/{name}" for name in ("http1", "path", "web", "test_finder.py", "wire/test_forward.py")]
+    wire = ("wire/test_forward.py", "wire/test_garbage.py")
+    tests = [f"tests/{name}" for name in ("http1", "path", "web", "test_finder.py", *wire)]
     for words in (["-c", told], ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]):
         done = subprocess.run(
             [sys.executable, *words],

@@ -30,7 +30,7 @@ LAYERS = (
         "notify",
         "starting",
     },
-    {"config", "body", "identity", "redis"},
+    {"config", "body", "collected", "identity", "redis"},
     {"messages"},
     {"routing", "pipeline", "streams"},
     {"finder", "stages", "keys", "state", "upstream", "telemetry", "extension"},

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from twisted.internet.epollreactor import EPollReactor
 
-from apigw.loop import at_turn_end, steady
+from apigw.loop import MOST, at_turn_end, steady
 from tests.turns import in_one_turn
 
 
@@ -76,3 +76,9 @@ def test_timers_of_a_reactor_that_runs_stay_as_they_are(reactor):
     reactor.running = True
     steady(reactor)
     assert reactor.seconds is not monotonic
+
+
+def test_a_turn_has_its_bounds():
+    order = []
+    in_one_turn(*[lambda: order.append("ready")] * (MOST + 5))
+    assert len(order) == MOST

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from apigw.body import Collected
+from apigw.collected import Collected
 from apigw.errors import ClientError
 from apigw.messages import Exchange, field_value
 from apigw.stages.body_limit import BodyLimit

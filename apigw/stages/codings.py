@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Protocol
 
 GZIP_LEVEL, BROTLI_QUALITY, ZSTD_LEVEL = 5, 4, 3
@@ -36,6 +37,7 @@ class Gzip:
         return self._stream.flush()
 
 
+@cache
 def available() -> Mapping[str, Callable[[], Coding]]:
     """The codings that there are, by their names in Accept-Encoding, the best first."""
     found: dict[str, Callable[[], Coding]] = {}

@@ -9,7 +9,8 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 
-from apigw.body import Collected, RequestBody
+from apigw.body import RequestBody
+from apigw.collected import Collected
 from apigw.errors import BodyTooLarge, ClaimsFull, GatewayError, UpstreamReset
 from apigw.messages import Exchange, Response
 from apigw.stages.room import Held

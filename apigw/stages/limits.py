@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Protocol
 
@@ -102,12 +103,13 @@ Spender = Callable[[Exchange], Spend | None]
 
 def spend_by_address(quota: Quota, scope: str, exempt: Networks) -> Callable[[str], Spend | None]:
     """What an address spends; an IPv6 client is its /64."""
+    return lru_cache(ADDRESSES)(partial(_spend_by_address, quota, scope, exempt))
 
-    def spend(address: str) -> Spend | None:
-        found = parse(address)
-        return None if found is not None and found in exempt else (quota, f"ip {scope} {client_key(address)}")
 
-    return lru_cache(ADDRESSES)(spend)
+# Here and below by partial, since a function inside of another is a cycle when it is compiled.
+def _spend_by_address(quota: Quota, scope: str, exempt: Networks, address: str) -> Spend | None:
+    found = parse(address)
+    return None if found is not None and found in exempt else (quota, f"ip {scope} {client_key(address)}")
 
 
 def by_address(quota: Quota, scope: str, exempt: Networks) -> Spender:
@@ -122,30 +124,29 @@ def by_user(quota: Quota, scope: str, exempt: frozenset[str]) -> Spender:
 
     :param exempt: what services know users by, whoever has issued their tokens.
     """
+    return partial(_spend_by_user, lru_cache(ADDRESSES)(partial(_user_spend, quota, scope)), exempt)
 
-    def spend(user: str) -> Spend | None:
-        return quota, f"user {scope} {user}"
 
-    known = lru_cache(ADDRESSES)(spend)
+def _user_spend(quota: Quota, scope: str, user: str) -> Spend:
+    return quota, f"user {scope} {user}"
 
-    def spend_of(exchange: Exchange) -> Spend | None:
-        user = exchange.principal
-        if user is None or user in exempt:
-            return None
-        who = exchange.identity
-        return known(user if who is None else who.key or user)
 
-    return spend_of
+def _spend_by_user(known: Callable[[str], Spend], exempt: frozenset[str], exchange: Exchange) -> Spend | None:
+    user = exchange.principal
+    if user is None or user in exempt:
+        return None
+    who = exchange.identity
+    return known(user if who is None else who.key or user)
 
 
 def by_consumer(quota: Quota, scope: str) -> Spender:
     """Who shows an API key: each consumer, with all of its keys."""
+    return partial(_spend_by_consumer, quota, scope)
 
-    def spend(exchange: Exchange) -> Spend | None:
-        who = exchange.identity
-        return (quota, f"consumer {scope} {who.consumer}") if who is not None and who.consumer else None
 
-    return spend
+def _spend_by_consumer(quota: Quota, scope: str, exchange: Exchange) -> Spend | None:
+    who = exchange.identity
+    return (quota, f"consumer {scope} {who.consumer}") if who is not None and who.consumer else None
 
 
 def by_route(quota: Quota, name: str) -> Spender:
@@ -160,34 +161,26 @@ def by_all_of(combined: Combined, name: str, exempt: Exempt) -> Spender:
     that isn't there counts as an empty one, so that nobody escapes who leaves it out.
     """
     quota = combined.quota
-    prefix = f"by {name} {quota.name}"
     parts = [_part(part, exempt) for part in combined.parts]
+    return partial(_spend_by_all_of, quota, f"by {name} {quota.name}", parts)
 
-    def spend(exchange: Exchange) -> Spend | None:
-        found = [prefix]
-        for part in parts:
-            value = part(exchange)
-            if value is None:
-                return None
-            found.append(value)
-        return quota, _PART.join(found)
 
-    return spend
+def _spend_by_all_of(
+    quota: Quota, prefix: str, parts: Sequence[Callable[[Exchange], str | None]], exchange: Exchange
+) -> Spend | None:
+    found = [prefix]
+    for part in parts:
+        value = part(exchange)
+        if value is None:
+            return None
+        found.append(value)
+    return quota, _PART.join(found)
 
 
 def _part(part: str, exempt: Exempt) -> Callable[[Exchange], str | None]:
     kind, _, name = part.partition(":")
     if kind == "header":
-        field = name.lower().encode()
-
-        def header(exchange: Exchange) -> str | None:
-            values = set(field_values(exchange.request.fields, field))
-            if len(values) > 1:
-                return SEVERAL
-            value = values.pop() if values else b""
-            return value.decode("latin-1") if len(value) <= _LONG else blake2b(value, digest_size=16).hexdigest()
-
-        return header
+        return partial(_header, name.lower().encode())
     if kind == "ip":
         address = by_address(Quota("ip", 1, 1.0, 1), "", exempt.addresses)
         return lambda exchange: _key(address(exchange))
@@ -200,11 +193,19 @@ def _part(part: str, exempt: Exempt) -> Callable[[Exchange], str | None]:
     return lambda exchange: ""
 
 
+def _header(field: bytes, exchange: Exchange) -> str | None:
+    values = set(field_values(exchange.request.fields, field))
+    if len(values) > 1:
+        return SEVERAL
+    value = values.pop() if values else b""
+    return value.decode("latin-1") if len(value) <= _LONG else blake2b(value, digest_size=16).hexdigest()
+
+
 def _key(spend: Spend | None) -> str | None:
     return None if spend is None else spend[1]
 
 
-class Counting(Stage):
+class Counting(Stage, ABC):
     """
     :param seconds: a clock that doesn't jump.
 
@@ -219,9 +220,9 @@ class Counting(Stage):
         self._cost = allowance.cost
         self._enforce = allowance.enforce
 
+    @abstractmethod
     def spends(self, exchange: Exchange) -> list[Spend]:
         """What a request would spend; puts nothing into the exchange."""
-        raise NotImplementedError
 
     @property
     def cost(self) -> float:

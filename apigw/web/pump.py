@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
-from zope.interface import implementer
+from zope.interface import classImplements
 
 from apigw.errors import GatewayError
 from apigw.http1.body import encode_chunk, encode_last_chunk
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from apigw.web.channel import Channel
 
 
-@implementer(IProtocol)
 class Pump:
     """
     :param head: the head of the answer, which waits for the first bytes so that both leave in one write.
@@ -119,3 +118,6 @@ class Pump:
         """
         if self._chunked and not self._head and not self._stopped:
             self._transport.write(b"0")
+
+
+classImplements(Pump, IProtocol)  # not by a decorator, for decorated classes stay interpreted

@@ -1,7 +1,7 @@
 """
 The TLS contexts of a listener: which certificate a client sees, and whether it must show one itself.
 
-They are made anew when files change; connections keep those they began with.
+They are made anew when what files hold changes; connections keep those they began with.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class _Shown:
 
     stamp: Stamp
     pair: KeyPair
+    staple: Staple | None
     contexts: dict[ClientAuth, SSL.Context]
 
 
@@ -70,6 +71,19 @@ class _Shown:
 class _Authorities:
     stamp: Stamp
     certificates: list[Any]
+
+
+@frozen
+class Files:
+    """What the files of a listener hold."""
+
+    authorities: dict[str, _Authorities]
+    shown: dict[Path, _Shown]
+
+    @property
+    def stamps(self) -> list[tuple[Path | str, Stamp]]:
+        every: list[tuple[Path | str, _Shown | _Authorities]] = [*self.authorities.items(), *self.shown.items()]
+        return [(path, one.stamp) for path, one in every]
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -101,18 +115,16 @@ class Certificates:
         self._seconds = seconds
         self._refused: dict[Path, Stamp] = {}
         self._told: set[tuple[str, float]] = set()
-        self._staples: dict[str, Staple] = {}
         self._looking: LoopingCall | None = None
-        paths = {auth.ca for auth in (auths.default, *auths.hosts.values()) if auth.ca is not None}
-        self._authorities = {path: self._load_authorities(Path(path)) for path in sorted(paths)}
-        self._shown = {path: self._load(path) for path in files.paths()}
+        self._found = Files({}, {})
+        self._found = self.read()
         self._index()
         self._tell_expiry()
 
     @property
     def expiries(self) -> dict[str, float]:
         """When the certificates in use expire, in seconds since the epoch, by the paths of their files."""
-        return {shown.pair.path: shown.pair.expires for shown in self._shown.values()}
+        return {shown.pair.path: shown.pair.expires for shown in self._found.shown.values()}
 
     def watch(self, clock: IReactorTime) -> None:
         """Look every now and then whether files have changed."""
@@ -132,89 +144,117 @@ class Certificates:
 
     # -- files -----------------------------------------------------------------------------------------------------
 
-    def reload(self, forced: bool = False) -> None:
+    def read(self) -> Files:
         """
-        Take what files have changed; one that can't be used is told once, and what it held before stays in use.
+        All files, changed or not, to be taken later. Contexts stay where they would be the same, and with them what
+        clients need to resume their sessions.
 
-        :param forced: read them all, changed or not.
+        :raises ValueError: one can't be used.
         """
-        changed = self._reload_authorities(forced)
-        shown: dict[Path, _Shown] = {}
+        names = {auth.ca for auth in (self.auths.default, *self.auths.hosts.values()) if auth.ca is not None}
+        authorities = {name: self._load_authorities(Path(name)) for name in sorted(names)}
+        before = {} if self._differ(authorities) else self._found.shown
+        return Files(
+            authorities, {path: self._load(path, authorities, before.get(path)) for path in self._files.paths()}
+        )
+
+    def take(self, files: Files) -> None:
+        """Use what :meth:`read` has found."""
+        self._refused.clear()
+        self._use(files)
+        self._tell_expiry()
+
+    def reload(self) -> None:
+        """Take what files have changed; one that can't be used is told once, and what it held before stays in use."""
+        authorities = self._changed_authorities()
+        known = self._found.shown
+        if self._differ(authorities):
+            known = {
+                path: _Shown(one.stamp, one.pair, one.staple, self._contexts(one.pair, authorities))
+                for path, one in known.items()
+            }
+        files = Files(authorities, self._changed(known, authorities))
+        if files.stamps != self._found.stamps:
+            self._use(files)
+        self._tell_expiry()
+
+    def _differ(self, authorities: dict[str, _Authorities]) -> bool:
+        """From those in use."""
+        before = self._found.authorities
+        return any(
+            name not in before or before[name].certificates != one.certificates for name, one in authorities.items()
+        )
+
+    def _changed(self, known: dict[Path, _Shown], authorities: dict[str, _Authorities]) -> dict[Path, _Shown]:
         try:
             paths = self._files.paths()
         except ValueError as wrong:
             self._refuse(Path(), (str(wrong),), wrong)
-            paths, shown = [], self._shown
-        else:
-            self._refused.pop(Path(), None)
+            return known
+        self._refused.pop(Path(), None)
+        shown: dict[Path, _Shown] = {}
         for path in paths:
-            before = self._shown.get(path)
+            one = known.get(path)
             now = stamp(path)
-            if before is not None and not forced and before.stamp == now:
-                shown[path] = before
-                continue
-            if forced or self._refused.get(path) != now:
+            if (one is None or one.stamp != now) and self._refused.get(path) != now:
                 try:
-                    shown[path] = self._load(path)
+                    one = self._load(path, authorities, one)
                 except ValueError as wrong:
                     self._refuse(path, now, wrong)
                 else:
                     self._refused.pop(path, None)
-                    changed = True
-            if path not in shown and before is not None:
-                shown[path] = before
-        if changed or list(shown) != list(self._shown):
-            self._shown = {
-                path: _Shown(one.stamp, one.pair, {self.auths.default: self._context(one.pair, self.auths.default)})
-                for path, one in shown.items()
-            }
-            self._index()
-            self._log.info(
-                "[listener:{name}] certificates: {paths}", name=self._listener, paths=", ".join(self.expiries)
-            )
-        self._tell_expiry()
+            if one is not None:
+                shown[path] = one
+        return shown
 
-    def _reload_authorities(self, forced: bool) -> bool:
-        changed = False
-        for name, before in self._authorities.items():
+    def _changed_authorities(self) -> dict[str, _Authorities]:
+        found = dict(self._found.authorities)
+        for name, before in self._found.authorities.items():
             path = Path(name)
             now = stamp(path)
-            if not forced and now in (before.stamp, self._refused.get(path)):
+            if now in (before.stamp, self._refused.get(path)):
                 continue
             try:
-                self._authorities[name] = self._load_authorities(path)
+                found[name] = self._load_authorities(path)
             except ValueError as wrong:
                 self._refuse(path, now, wrong)
             else:
                 self._refused.pop(path, None)
-                changed = True
-        return changed
+        return found
+
+    def _use(self, files: Files) -> None:
+        before, self._found = self._found, files
+        self._index()
+        if files.stamps != before.stamps:
+            self._log.info(
+                "[listener:{name}] certificates: {paths}", name=self._listener, paths=", ".join(self.expiries)
+            )
 
     def _refuse(self, path: Path, now: Stamp, wrong: ValueError) -> None:
         if self._refused.get(path) != now:
             self._refused[path] = now
             self._log.warn("[listener:{name}] not taken: {wrong}", name=self._listener, wrong=wrong)
 
-    def _load(self, path: Path) -> _Shown:
+    def _load(self, path: Path, authorities: dict[str, _Authorities], before: _Shown | None) -> _Shown:
+        """:param before: has the contexts of the same authorities. :raises ValueError: it can't be used."""
         now = stamp(path)
         pair = load_pair(path)
-        self._load_staple(path, pair)
+        staple = self._load_staple(path, pair)
+        if before is not None and before.pair.chain == pair.chain:
+            return _Shown(now, before.pair, staple, before.contexts)
         try:
-            return _Shown(now, pair, {self.auths.default: self._context(pair, self.auths.default)})
+            return _Shown(now, pair, staple, self._contexts(pair, authorities))
         except SSL.Error as error:
             reason = error.args[0][-1][-1] if error.args and error.args[0] else str(error)
             raise ValueError(f"{path} holds a certificate that OpenSSL doesn't take: {reason}") from None
 
-    def _load_staple(self, path: Path, pair: KeyPair) -> None:
+    def _load_staple(self, path: Path, pair: KeyPair) -> Staple | None:
         """A response that is of no use is told, and the certificate is shown without one."""
-        self._staples.pop(pair.path, None)
         try:
-            staple = load_staple(path, pair.chain[0], self._seconds())
+            return load_staple(path, pair.chain[0], self._seconds())
         except ValueError as wrong:
             self._log.warn("[listener:{name}] not stapled: {wrong}", name=self._listener, wrong=wrong)
-        else:
-            if staple is not None:
-                self._staples[pair.path] = staple
+            return None
 
     def _stapled(self, _: SSL.Connection, path: str | None) -> bytes:
         """What goes with the certificate in ``path`` in a handshake whose client asks for it; may be nothing."""
@@ -229,13 +269,16 @@ class Certificates:
     def _index(self) -> None:
         self._exact: dict[str, _Shown] = {}
         self._wild: dict[str, _Shown] = {}
-        for shown in self._shown.values():
+        self._staples: dict[str, Staple] = {}
+        for shown in self._found.shown.values():
+            if shown.staple is not None:
+                self._staples[shown.pair.path] = shown.staple
             for name in shown.pair.names:
                 if name.startswith("*."):
                     self._wild.setdefault(name[1:], shown)
                 else:
                     self._exact.setdefault(name, shown)
-        self._default = next(iter(self._shown.values()))
+        self._default = next(iter(self._found.shown.values()))
 
     def _tell_expiry(self) -> None:
         now = self._seconds()
@@ -251,7 +294,10 @@ class Certificates:
 
     # -- contexts --------------------------------------------------------------------------------------------------
 
-    def _context(self, pair: KeyPair, auth: ClientAuth) -> SSL.Context:
+    def _contexts(self, pair: KeyPair, authorities: dict[str, _Authorities]) -> dict[ClientAuth, SSL.Context]:
+        return {self.auths.default: self._context(pair, self.auths.default, authorities)}
+
+    def _context(self, pair: KeyPair, auth: ClientAuth, authorities: dict[str, _Authorities]) -> SSL.Context:
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.set_cipher_list(CIPHERS)
@@ -272,7 +318,7 @@ class Certificates:
         if auth.ca is not None:
             store = context.get_cert_store()
             assert store is not None
-            for one in self._authorities[auth.ca].certificates:
+            for one in authorities[auth.ca].certificates:
                 store.add_cert(X509.from_cryptography(one))
                 context.add_client_ca(one)
         context.set_verify(VERIFY[auth.mode])
@@ -303,7 +349,7 @@ class Certificates:
         shown = self._exact.get(name) or self._wild.get(name[name.find(".") :]) or self._default
         context = shown.contexts.get(auth)
         if context is None:
-            context = shown.contexts[auth] = self._context(shown.pair, auth)
+            context = shown.contexts[auth] = self._context(shown.pair, auth, self._found.authorities)
         connection.set_context(context)
         # What the connection took of its first context stays in force otherwise (SSL_set_SSL_CTX).
         connection.set_verify(VERIFY[auth.mode])

@@ -1,8 +1,10 @@
 """Files that options name, made by cryptography and openssl's own means."""
 
 import os
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from cryptography import x509
@@ -114,9 +116,25 @@ def test_logs_that_cannot_be_written(tmp_path):
     assert wrong(LOG, f"{tmp_path}/{'x' * 300}").endswith("can't be written to: File name too long")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may do anything")
-def test_files_without_permission(tmp_path, file):
-    path = Path(file(CERTIFICATE))
-    path.chmod(0)
-    assert wrong(CA_FILE, str(path)) == f"{path} can't be read: Permission denied"
-    assert wrong(LOG, str(path)) == f"{path} can't be written to: Permission denied"
+@contextmanager
+def anybody():
+    """Root, who may do anything, is somebody else meanwhile."""
+    root = os.geteuid() == 0
+    if root:
+        os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        if root:
+            os.setresuid(0, 0, 0)
+
+
+def test_files_without_permission():
+    with TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)  # tmp_path is in one that others may not enter
+        path = Path(directory) / "some.pem"
+        path.write_bytes(CERTIFICATE)
+        path.chmod(0)
+        with anybody():
+            assert wrong(CA_FILE, str(path)) == f"{path} can't be read: Permission denied"
+            assert wrong(LOG, str(path)) == f"{path} can't be written to: Permission denied"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apigw.policy.fields import HOP_BY_HOP
-from apigw.policy.hpack import BLOCK, BLOCKS, FieldDecoder, FieldEncoder
+from apigw.policy.hpack import BLOCK, BLOCKS, LONG, LONGS, FieldDecoder, FieldEncoder
 
 NAMES = st.one_of(
     st.sampled_from([b":status", b"date", b"server", b"set-cookie", b"vary", b"x-request-id"]),
@@ -138,3 +138,16 @@ def test_few_blocks_are_kept():
         decoder.decode(b"\x00\x01a\x7f\x2d%02d" % number + bytes(170))
         assert len(decoder._kept) <= BLOCKS
         assert all(len(block) <= BLOCK for block in decoder._kept)
+
+
+def test_few_long_texts_are_kept():
+    encoder, decoder = Encoder(), FieldDecoder()
+    for number in (*range(10), *range(10)):
+        token = b"%d" % number * 400
+        fields = [NeverIndexedHeaderTuple(b"authorization", token)]
+        assert list(decoder.decode(encoder.encode(fields))) == [(b"authorization", token)]
+        assert 0 < len(decoder._long) <= LONGS
+    long = [NeverIndexedHeaderTuple(b"authorization", b"x" * LONG * 2)]
+    decoder = FieldDecoder()
+    assert len(decoder.decode(encoder.encode(long))[0][1]) == LONG * 2
+    assert not decoder._long

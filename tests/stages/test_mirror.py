@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.task import Clock
 
-from apigw.body import Collected, RequestBody
+from apigw.body import RequestBody
+from apigw.collected import Collected
 from apigw.errors import UpstreamUnavailable
 from apigw.messages import Attempt, Exchange, Response
 from apigw.stages.mirror import Copies, Mirror

@@ -97,7 +97,7 @@ def test_authorities_are_read_again(use, tmp_path, told):
     certificates = use(ClientAuths(auth), a=ROOT.issue("a.test"))
 
     def asked():
-        return [one.certificates[0].serial_number for one in certificates._authorities.values()]
+        return [one.certificates[0].serial_number for one in certificates._found.authorities.values()]
 
     other = Authority("other")
     write(path, other.pem)

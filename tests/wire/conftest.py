@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.wire.gateway import Gateway
+from tests.wire.server import Server
 from tests.wire.sockets import Service, Wire, connect
 
 Connect = Callable[[], Wire]
@@ -80,6 +81,15 @@ def own_service() -> Iterator[Service]:
     service = Service()
     yield service
     service.close()
+
+
+@pytest.fixture
+def user() -> Iterator[Server]:
+    """A service that says ``hi`` to everything, for such a gateway."""
+    server = Server()
+    server.body = b"hi"
+    yield server
+    server.close()
 
 
 @pytest.fixture

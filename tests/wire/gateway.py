@@ -32,10 +32,16 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | dict(more or {})
 
 
-def run(*arguments: str, cwd: Path, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """``twistd`` with ``arguments``, up to its end."""
+def run(
+    *arguments: str, cwd: Path, environ: Mapping[str, str] | None = None, through: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """
+    ``twistd`` with ``arguments``, up to its end.
+
+    :param through: a program that runs it, and the arguments of that.
+    """
     return subprocess.run(
-        [TWISTD, *arguments],
+        [*through, TWISTD, *arguments],
         cwd=cwd,
         env=environment(environ),
         stdin=subprocess.DEVNULL,

@@ -6,10 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from apigw.identity import verify
 from tests.tokens import SECRET, signed
@@ -50,14 +47,6 @@ auth = optional
 path = /none
 service = user
 """
-
-
-@pytest.fixture
-def user() -> Iterator[Server]:
-    server = Server()
-    server.body = b"hi"
-    yield server
-    server.close()
 
 
 def make(consumer: str) -> tuple[bytes, str]:

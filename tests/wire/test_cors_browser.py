@@ -48,14 +48,6 @@ HOSTS = {"*.test": "127.0.0.1"}
 
 
 @pytest.fixture
-def user() -> Iterator[Server]:
-    server = Server()
-    server.body = b"hi"
-    yield server
-    server.close()
-
-
-@pytest.fixture
 def pages() -> Iterator[Server]:
     """Where the pages come from."""
     server = Server()

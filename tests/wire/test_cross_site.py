@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.tokens import SECRET, signed
 from tests.wire.gateway import Gateway
@@ -44,14 +41,6 @@ service = user
 auth = required
 enforce = no
 """
-
-
-@pytest.fixture
-def user() -> Iterator[Server]:
-    server = Server()
-    server.body = b"hi"
-    yield server
-    server.close()
 
 
 def test_other_sites(user: Server, tmp_path: Path) -> None:

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
-import pytest
-
 from apigw.config.loader import loads
 from apigw.identity import verify
 from tests.examples import DOCS, ini_examples
@@ -61,14 +59,6 @@ http {{
   }}
 }}
 """
-
-
-@pytest.fixture
-def user() -> Iterator[Server]:
-    server = Server()
-    server.body = b"hi"
-    yield server
-    server.close()
 
 
 def locations() -> str:

@@ -162,6 +162,13 @@ class Scene:
             wire.close()
         self.service.settle()
 
+    def reload(self) -> None:
+        """Returns when it is done."""
+        output = self._gateway.output
+        before = len(output)
+        self._gateway.signal(signal.SIGHUP)
+        self._gateway.wait(lambda: any("reloaded in" in line for line in output[before:]))
+
     def left(self) -> Counter[str]:
         """What is left to the collector, by type."""
         self.settle()
@@ -704,6 +711,13 @@ def h2_slow_upload(scene: Scene) -> None:
             wire.close()
 
 
+def reloads(scene: Scene) -> None:
+    """With the listener for TLS in use before and after."""
+    for wire in (scene.secure(), scene.secure("h2")):
+        wire.close()
+    scene.reload()
+
+
 KINDS = (
     ends,
     ends_secure,
@@ -750,6 +764,7 @@ KINDS = (
     h2_abuse,
     h2_nonsense,
     h2_events,
+    reloads,
 )
 
 

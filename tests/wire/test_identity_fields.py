@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.authority import Authority, write
 from tests.tokens import SECRET, signed
@@ -50,14 +47,6 @@ service = replaced
 service = user
 """
 ENVIRON = {"JWT_SECRET": SECRET.decode(), "OWN": "Basic b3duOnNlY3JldA=="}
-
-
-@pytest.fixture
-def user() -> Iterator[Server]:
-    server = Server()
-    server.body = b"hi"
-    yield server
-    server.close()
 
 
 def test_claims_and_authorization(user: Server, tmp_path: Path) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.tokens import SECRET, signed
 from tests.wire.gateway import Gateway
@@ -51,14 +48,6 @@ auth = required
 cache = on
 """
 ENVIRON = {"JWT_SECRET": SECRET.decode(), "PARTNER_SECRET": PARTNER.decode()}
-
-
-@pytest.fixture
-def user() -> Iterator[Server]:
-    server = Server()
-    server.body = b"hi"
-    yield server
-    server.close()
 
 
 def own(sub: str = "u1") -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,14 +39,6 @@ path = /narrow
 service = user
 concurrent.ip = 1
 """
-
-
-@pytest.fixture
-def user() -> Iterator[Server]:
-    server = Server()
-    server.body = b"hi"
-    yield server
-    server.close()
 
 
 def test_consumers_and_fields_have_limits(user: Server, tmp_path: Path) -> None:

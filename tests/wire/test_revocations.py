@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from time import time
 from typing import Any
-
-import pytest
 
 from tests.tokens import SECRET, signed
 from tests.wire.gateway import Gateway
@@ -37,14 +34,6 @@ path = /open
 service = user
 auth = optional
 """
-
-
-@pytest.fixture
-def user() -> Iterator[Server]:
-    server = Server()
-    server.body = b"hi"
-    yield server
-    server.close()
 
 
 class Operator:

@@ -239,12 +239,18 @@ def test_old_versions_are_refused(secure):
         secure.connect(context=context)
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_sessions_are_resumed(secure, version):
+def with_a_session(secure, version):
+    """:return: what the client's connections share, and one of them, which has been asked something."""
     context = secure.context()
     context.maximum_version = context.minimum_version = version
     first = secure.connect(context=context)
     assert secure.asks(first, "a.test") == 200
+    return context, first
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_sessions_are_resumed(secure, version):
+    context, first = with_a_session(secure, version)
     again = secure.connect(context=context, session=first.socket.session)
     assert again.socket.session_reused
     assert secure.asks(again, "a.test") == 200
@@ -366,10 +372,7 @@ def test_a_host_that_asks_for_nothing_is_no_way_into_the_others(directory, own_s
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_session_of_one_host_is_no_way_into_another(mutual, version):
-    context = mutual.context()
-    context.maximum_version = context.minimum_version = version
-    first = mutual.connect("a.test", context=context)
-    assert mutual.asks(first, "a.test") == 200
+    context, first = with_a_session(mutual, version)
     try:
         again = mutual.connect("partner.example.com", context=context, session=first.socket.session)
         again.send(GET % b"partner.example.com")
@@ -412,6 +415,21 @@ def test_certificates_are_read_again(fresh):
     assert serial(fresh) == serials(new)[0]
     assert fresh.asks(begun, "a.test") == 200
     begun.close()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_sessions_outlast_a_reload_while_the_certificate_does(fresh, version):
+    context, first = with_a_session(fresh, version)
+    for resumed, pem in ((True, fresh.a), (False, fresh.root.issue("a.test"))):
+        write(fresh.directory / "certificates" / "1.pem", pem)
+        before = len(fresh.gateway.output)
+        fresh.gateway.signal(signal.SIGHUP)
+        fresh.gateway.wait(lambda before=before: any("reloaded in" in line for line in fresh.gateway.output[before:]))
+        again = fresh.connect(context=context, session=first.socket.session)
+        assert again.socket.session_reused == resumed
+        assert fresh.asks(again, "a.test") == 200
+        again.close()
+    first.close()
 
 
 def test_a_bad_certificate_is_not_taken(fresh):

@@ -60,15 +60,6 @@ def issuer() -> Iterator[Server]:
     server.close()
 
 
-@pytest.fixture
-def user() -> Iterator[Server]:
-    """The service."""
-    server = Server()
-    server.body = b"hi"
-    yield server
-    server.close()
-
-
 def token(number: int, **claims: object) -> bytes:
     whole = {"iss": "https://login.example/", "aud": "api", "ssn": "claim-hidden"} | claims
     return signed(whole, "ES256", private_key("p256", number), {"kid": f"k{number}"})

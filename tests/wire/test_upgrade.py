@@ -119,14 +119,20 @@ def test_no_request_fails_while_processes_follow_each_other(running: Running) ->
         local.connect(str(running.directory / "gw.sock"))
 
 
-def test_a_request_under_way_is_answered_by_the_process_that_began_it(running: Running, own_service: Service) -> None:
-    before = running.pid
+def followed_within_a_request(running: Running, own_service: Service) -> tuple[Wire, Wire]:
+    """:return: the client's side of a request that the process before has under way, and the service's."""
     wire = connect(running.port)
     wire.send(b"GET /own HTTP/1.1\r\nHost: h\r\n\r\n")
     there = own_service.accept()
     there.request()
-    signal_to(before, signal.SIGUSR2)
+    signal_to(running.pid, signal.SIGUSR2)
     until(lambda: "has taken over" in running.log)
+    return wire, there
+
+
+def test_a_request_under_way_is_answered_by_the_process_that_began_it(running: Running, own_service: Service) -> None:
+    before = running.pid
+    wire, there = followed_within_a_request(running, own_service)
     after = connect(running.port)
     after.send(b"GET /version HTTP/1.1\r\nHost: h\r\n\r\n")
     assert after.answer().status == 200
@@ -142,12 +148,7 @@ def test_who_reloads_or_rotates_by_the_old_processs_number_means_the_next_one(
     running: Running, own_service: Service
 ) -> None:
     before = running.pid
-    wire = connect(running.port)
-    wire.send(b"GET /own HTTP/1.1\r\nHost: h\r\n\r\n")
-    there = own_service.accept()
-    there.request()
-    signal_to(before, signal.SIGUSR2)
-    until(lambda: "has taken over" in running.log)
+    wire, there = followed_within_a_request(running, own_service)
     running.write(running.workers, "[route:closed]\npath = /closed\nservice = own\nmaintenance = 5s\n")
     (running.directory / "gw.log").rename(running.directory / "gw.log.1")
     assert running.pid == before

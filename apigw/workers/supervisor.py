@@ -264,8 +264,9 @@ class Supervisor(MultiService):
         try:
             await self._admin.changes.run(self._tell_all, worker)
         except Exception as error:
-            self._log.error("worker {number} can't be told what holds: {error}", number=worker.number, error=error)
-            worker.signal(signal.SIGKILL)
+            if not (worker.stopping or self._draining):
+                self._log.error("worker {number} can't be told what holds: {error}", number=worker.number, error=error)
+                worker.signal(signal.SIGKILL)
             return
         self._log.info("worker {number} is ready, process {pid}", number=worker.number, pid=worker.pid)
         if self._checker is None:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -237,9 +238,17 @@ def slow(running: Gateway) -> list[dict[str, Any]]:
     return [one for one in events(running.output) if one["namespace"] == "apigw.slow"]
 
 
+def after_a_while(_: object) -> Reply:
+    """An answer that takes more than a millisecond."""
+    begun = time.monotonic()
+    while time.monotonic() < begun + 0.002:
+        pass
+    return Reply(200, b"x" * 10)
+
+
 def test_a_slow_request_says_where_its_time_went(tmp_path: Path) -> None:
     with (
-        scripted(lambda _: Reply(200, b"x" * 10)) as service,
+        scripted(after_a_while) as service,
         Gateway(tmp_path, SLOW.format(after="1ms", port=service.port)) as running,
     ):
         answer = fetch(running.port, "/a?token=hunter-1&page=2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import ssl
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from time import time
 from typing import Any
 
 import pytest
+from websockets.asyncio import client as asyncio_client
+from websockets.asyncio import server as asyncio_server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as open_socket
@@ -45,9 +48,9 @@ service = chat
 class Chat:
     """A service that sends each message back; ``/chat/who`` sends the request's fields first."""
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self) -> None:
         self.closed: list[int] = []
-        self._server = serve(self._talk, "127.0.0.1", 0, max_size=None, ssl=context)
+        self._server = serve(self._talk, "127.0.0.1", 0, max_size=None)
         self.port: int = self._server.socket.getsockname()[1]
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -242,26 +245,46 @@ def test_tls_on_both_sides(tmp_path: Path) -> None:
     write(tmp_path / "root.pem", authority.pem)
     theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=tmp_path / "root.pem")
     theirs.load_cert_chain(pem)
-    chat = Chat(theirs)
-    text = INI.format(port=chat.port, more="tunnel.idle = 3s").replace("http://", "https://")
-    text = text.replace("max_connections", "tls.server_name = localhost\ntls.ca = root.pem\nmax_connections")
-    text = text.replace("interface=127.0.0.1", "interface=127.0.0.1\ntls = yes\ncertificates = both.pem", 1)
+    asyncio.run(both_sides(tmp_path, theirs, ours))
+
+
+async def both_sides(tmp_path: Path, theirs: ssl.SSLContext, ours: ssl.SSLContext) -> None:
+    """By asyncio, for Python's TLS sockets aren't made for threads: one that reads loses what another one writes."""
+    closed: list[int] = []
+
+    async def talk(socket: asyncio_server.ServerConnection) -> None:
+        try:
+            while True:
+                await socket.send(await socket.recv())
+        except ConnectionClosed as over:
+            closed.append(over.rcvd.code if over.rcvd is not None else 0)
+
     big = random.Random(2).randbytes(3_000_000)
-    with Gateway(tmp_path, text) as gateway:
-        with open_socket(f"wss://localhost:{gateway.port}/chat", ssl=ours, max_size=None, open_timeout=BOUND) as client:
-            client.send(big)
-            assert client.recv(BOUND) == big
-        gateway.wait(lambda: gateway.logged)
-        with open_socket(f"wss://localhost:{gateway.port}/chat", ssl=ours, open_timeout=BOUND) as client:
-            client.send("x")
-            assert client.recv(BOUND) == "x"
-            gateway.signal(SIGTERM)
-            assert closing(client) == 1001
-        assert gateway.ends() == 0
-        assert [line["error"] for line in gateway.logged] == [None, "shutting-down"]
-        assert gateway.troubles() == []
-    chat.close()
-    assert chat.closed == [1000, 1001]
+    async with asyncio_server.serve(talk, "127.0.0.1", 0, max_size=None, ssl=theirs) as service:
+        port = service.sockets[0].getsockname()[1]
+        text = INI.format(port=port, more="tunnel.idle = 3s").replace("http://", "https://")
+        text = text.replace("max_connections", "tls.server_name = localhost\ntls.ca = root.pem\nmax_connections")
+        text = text.replace("interface=127.0.0.1", "interface=127.0.0.1\ntls = yes\ncertificates = both.pem", 1)
+        with Gateway(tmp_path, text) as gateway:
+            there = asyncio_client.connect(
+                f"wss://localhost:{gateway.port}/chat", ssl=ours, max_size=None, open_timeout=BOUND
+            )
+            async with there as client:
+                await client.send(big)
+                assert await asyncio.wait_for(client.recv(), BOUND) == big
+            await asyncio.to_thread(gateway.wait, lambda: gateway.logged)
+            async with there as client:
+                await client.send("x")
+                assert await asyncio.wait_for(client.recv(), BOUND) == "x"
+                gateway.signal(SIGTERM)
+                with pytest.raises(ConnectionClosed) as over:
+                    await asyncio.wait_for(client.recv(), BOUND)
+                assert over.value.rcvd is not None
+                assert over.value.rcvd.code == 1001
+            assert await asyncio.to_thread(gateway.ends) == 0
+            assert [line["error"] for line in gateway.logged] == [None, "shutting-down"]
+            assert gateway.troubles() == []
+    assert closed == [1000, 1001]
 
 
 PAGE = """

@@ -69,8 +69,8 @@ COMPILED = {
     "apigw/http1": ("body", "errors", "fields", "framing", "head", "request", "response"),
     "apigw/keys": ("authority",),
     "apigw/policy": (
-        *("breaker", "cors", "gcra", "limit_fields", "paths", "principal", "redact", "requestid", "retry_budget"),
-        "token_cache",
+        *("breaker", "cors", "gcra", "hpack", "limit_fields", "paths", "principal", "redact", "requestid"),
+        *("retry_budget", "token_cache"),
     ),
     "apigw/stages": (
         *("access_log", "body_limit", "cors", "entry", "graphql", "identity", "jwt", "limits", "origin", "request_id"),
@@ -81,7 +81,7 @@ COMPILED = {
         *("agent", "connection", "forwarder", "peer", "pool", "response", "send", "traced", "upgrading"),
         "upstream",
     ),
-    "apigw/web": ("channel", "pump"),
+    "apigw/web": ("channel", "h2", "h2_machine", "h2_request", "h2_stream", "pump"),
 }
 
 

@@ -215,7 +215,7 @@ class Http2Connection(Protocol):
             for kind, frame in guard.feed(data):
                 began = True
                 self._read(kind, frame)
-                if self._ending or self._gone:
+                if self._closed():
                     return
                 if self._begun == AT_ONCE:
                     self._held = True

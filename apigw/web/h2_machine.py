@@ -38,11 +38,11 @@ class StateMachine(H2Connection):
     :ivar encoder: see :class:`~apigw.policy.hpack.FieldEncoder`.
     """
 
-    MAX_CLOSED_STREAMS = MAX_CLOSED
     encoder: Any
     decoder: Any
 
     def __init__(self) -> None:
+        self.MAX_CLOSED_STREAMS = MAX_CLOSED
         super().__init__(
             H2Configuration(
                 client_side=False,
@@ -143,7 +143,8 @@ class StateMachine(H2Connection):
             super().send_data(stream_id, data, end_stream, pad_length)
             return
         self._put(DATA, END_STREAM if end_stream else 0, stream_id, data)
-        self.outbound_flow_control_window -= size
+        window: int = self.outbound_flow_control_window
+        self.outbound_flow_control_window = window - size
         stream.outbound_flow_control_window -= size
         if end_stream:
             self._answered(stream_id, stream)

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.iweb import UNKNOWN_LENGTH
-from zope.interface import implementer
+from zope.interface import classImplements
 
 from apigw.body import RequestBody
 from apigw.deadline import Deadline
@@ -30,7 +30,6 @@ HIGH_WATER, LOW_WATER = 65536, 16384
 """Bytes of an answer that wait for the client: above the one the service is paused, below the other it goes on."""
 
 
-@implementer(IProtocol)
 class Http2Stream:
     """
     The outlet of its exchange.
@@ -250,7 +249,7 @@ class Http2Stream:
         assert isinstance(self._pending, bytearray)
         self._pending += data
         self._want()
-        if len(self._pending) >= HIGH_WATER and not self._source_paused and self._exchange is not None:
+        if len(self._pending) >= HIGH_WATER and not self._source_paused:
             self._source_paused = True
             self._source.pauseProducing()
 
@@ -401,6 +400,9 @@ class Http2Stream:
         for deadline in (self._reading, self._writing):
             if deadline is not None:
                 deadline.stop()
+
+
+classImplements(Http2Stream, IProtocol)  # not by a decorator, for decorated classes stay interpreted
 
 
 def lowered(lines: bytes) -> Fields:

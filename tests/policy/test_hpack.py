@@ -132,10 +132,13 @@ def test_what_is_read_again_is_given_again_until_the_table_changes():
 
 
 def test_few_blocks_are_kept():
-    decoder = FieldDecoder()
+    encoder, decoder = FieldEncoder(), FieldDecoder()
+    decoder.decode(encoder.encode([]))
     for number in range(100):
         decoder.decode(b"\x00\x01a\x02%02d" % number)
-        decoder.decode(b"\x00\x01a\x7f\x2d%02d" % number + bytes(170))
+        assert 0 < len(decoder._kept) <= BLOCKS
+        long = encoder.encode([(b"a", b"%02d" % number * BLOCK)])
+        assert len(decoder.decode(long)[0][1]) == 2 * BLOCK
         assert len(decoder._kept) <= BLOCKS
         assert all(len(block) <= BLOCK for block in decoder._kept)
 
